@@ -1,0 +1,5 @@
+"""The `steward` command: one module per noun."""
+
+
+def main() -> None:
+    """Entry point."""
