@@ -1,0 +1,249 @@
+"""What a policy says, in the words of ``steward.yaml``: frozen, unknown keys refused.
+
+Handlers read these; :mod:`steward.policy.parse` makes them from a file, with line numbers.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    model_validator,
+)
+
+from steward.events import ModelRef
+
+
+class Mode(StrEnum):
+    """How much Steward may do: look, also tell, also change the registry and the replicas."""
+
+    OBSERVE = "observe"
+    RECOMMEND = "recommend"
+    ACT = "act"
+
+    @staticmethod
+    def lowest(a: "Mode | str", b: "Mode | str | None") -> "Mode":
+        """The more careful of two modes; None is no limit."""
+        order = list(Mode)
+        return min(Mode(a), Mode(b) if b is not None else Mode.ACT, key=order.index)
+
+
+def _not_training(name: str) -> str:
+    if name.startswith("training_"):
+        raise ValueError(
+            f"'{name}' is measured on the training data and says nothing about new data"
+        )
+    return name
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
+    return pattern
+
+
+def _alias(alias: str) -> str:
+    if not re.fullmatch(r"[\w-]+", alias) or re.fullmatch(r"latest|v\d+", alias, re.IGNORECASE):
+        raise ValueError(f"'{alias}' cannot be an alias in MLflow")
+    return alias
+
+
+def _one_or_several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+TagValue = bool | str | tuple[bool | str, ...]
+NotNegative = Annotated[Decimal, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MetricName = Annotated[Text, AfterValidator(_not_training)]
+Pattern = Annotated[str, AfterValidator(_regex)]
+Alias = Annotated[str, AfterValidator(_alias)]
+Stage = Literal["Staging", "Production"]
+Lineage = Literal[
+    "git_commit",
+    "git_branch",
+    "git_repo",
+    "source_name",
+    "user",
+    "parent_run",
+    "run_id",
+    "model_id",
+]
+
+
+class Section(BaseModel):
+    """One mapping of the policy file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Match(Section):
+    """Which models a policy governs; the patterns are those of a shell, case matters."""
+
+    models: Texts = ("*",)
+    except_: tuple[Text, ...] = Field((), alias="except")
+    registry: Text = "*"
+    workspace: str = "*"
+    tags: dict[str, TagValue] = {}
+
+    def pattern_for(self, model: ModelRef, tags: Mapping[str, str]) -> str | None:
+        """The pattern of ``models`` that matches; None when this policy does not govern it."""
+        if not fnmatchcase(model.registry, self.registry):
+            return None
+        if not fnmatchcase(model.workspace, self.workspace):
+            return None
+        if any(fnmatchcase(model.name, pattern) for pattern in self.except_):
+            return None
+        if not all(tag_matches(value, tags.get(key)) for key, value in self.tags.items()):
+            return None
+        return next((p for p in self.models if fnmatchcase(model.name, p)), None)
+
+
+class Production(Section):
+    """Where the truth about Production is (stage or alias) and what follows it."""
+
+    stage: Stage | None = None
+    alias: Alias | None = None
+    mirror_alias: Alias | None = None
+    mirror_stage: Stage | None = None
+    archive_previous: bool = True
+
+
+class Metric(Section):
+    """One metric: how it was logged, and which way is better."""
+
+    names: Annotated[tuple[MetricName, ...], Field(min_length=1)]
+    better: Literal["higher", "lower"]
+    dataset: Text | None = None
+    if_several: Literal["hold", "latest"] = "hold"
+    from_: Literal["any", "source_run", "tags"] = Field("any", alias="from")
+
+
+class Bounds(Section):
+    """What a metric must reach, both ends included."""
+
+    min: Decimal | None = None
+    max: Decimal | None = None
+
+
+class Require(Section):
+    """Gates; all must hold."""
+
+    metrics: dict[str, Bounds] = {}
+    required_tags: tuple[Text, ...] = ()
+    tags: dict[str, TagValue] = {}
+    tag_patterns: dict[str, Pattern] = {}
+    description: bool = False
+    signature: bool = False
+    lineage: tuple[Lineage, ...] = ()
+
+
+class When(Section):
+    """By how much a candidate must beat Production: ``margin`` or ``margin_relative``."""
+
+    metric: Text
+    margin: NotNegative | None = None
+    margin_relative: NotNegative | None = None
+    compare: Literal["auto", "logged"] = "auto"
+
+
+class Promote(Section):
+    """When a version becomes Production; without ``when``, automation promotes over none."""
+
+    when: When | None = None
+    not_worse: dict[str, NotNegative] = {}
+    first_version: Literal["promote", "hold"] = "promote"
+
+
+class Reload(Section):
+    """How replicas are brought to a new champion."""
+
+    strategy: Literal["all"] = "all"
+    min_prepared: Annotated[float, Field(ge=0, le=1)] = 1.0
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    on_failure: Literal["tell", "rollback"] = "tell"
+
+
+class Guard(Section):
+    """What is done when people break what the policy says."""
+
+    two_in_production: Literal["tell"] = "tell"
+    unapproved_promotion: Literal["tell"] = "tell"
+    settle_seconds: Seconds = 60.0
+
+
+class Notify(Section):
+    """Which events are told to which channels."""
+
+    events: Texts
+    to: Annotated[Texts, BeforeValidator(_one_or_several)]
+
+
+class Policy(Section):
+    """The rules for some models."""
+
+    name: Text
+    mode: Mode
+    match: Match = Match()
+    production: Production = Production(stage="Production")
+    metrics: dict[str, Metric] = {}
+    require: Require = Require()
+    wait_seconds: Seconds = 3600.0
+    on_missing: Literal["hold", "reject"] = "hold"
+    promote: Promote = Promote(first_version="hold")
+    reload: Reload = Reload()
+    guard: Guard = Guard()
+    notify: tuple[Notify, ...] = ()
+    _file_hash: str = PrivateAttr("")
+
+    def of_file(self, file_hash: str) -> Self:
+        """The same policy, knowing the sha256 (hex) of the file it was read from."""
+        policy = self.model_copy()
+        policy._file_hash = file_hash  # noqa: SLF001  # our own, on the copy
+        return policy
+
+    @property
+    def file_hash(self) -> str:
+        """The sha256 (hex) of the file that the policy was read from."""
+        return self._file_hash
+
+    @property
+    def ref(self) -> str:
+        """Name and version of the rules that a decision names: ``fraud@0123456789ab``."""
+        return f"{self.name}@{self._file_hash[:12]}"
+
+
+class PolicyFile(Section):
+    """The whole file."""
+
+    version: str
+    channels: dict[str, Any] = {}
+    policies: tuple[Policy, ...]
+
+    @model_validator(mode="after")
+    def _version_one(self) -> Self:
+        return self
+
+
+def tag_matches(expected: TagValue, actual: str | None) -> bool:
+    """Whether a tag has the value asked for; a list is one of, true is "True" or "true"."""
+    if actual is None:
+        return False
+    if isinstance(expected, tuple):
+        return any(tag_matches(one, actual) for one in expected)
+    if isinstance(expected, bool):
+        return actual in (str(expected), str(expected).lower())
+    return actual == expected
