@@ -6,6 +6,7 @@ Clients in ``steward/clients`` implement them on real services; ``tests/fakes.py
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from steward.events import Event, ModelRef, NewEvent
@@ -367,7 +368,10 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything a handler may use. ``mode`` is the policy's, under the ceiling of the settings."""
+    """Everything a handler may use. ``mode`` is the policy's, under the ceiling of the settings.
+
+    ``templates_dir``: where the installation keeps its own message templates, if anywhere.
+    """
 
     registry: Registry
     fleet: Fleet
@@ -380,6 +384,7 @@ class Services:
     channel: "Callable[[str], tuple[ChannelSpec, Channel]]"
     public_url: str = ""
     registry_url: str = ""
+    templates_dir: Path | None = None
 
 
 # --- what a handler returns ---------------------------------------------------------------------
