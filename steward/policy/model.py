@@ -17,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    model_validator,
 )
 
 from steward.events import ModelRef
@@ -59,15 +58,23 @@ def _alias(alias: str) -> str:
     return alias
 
 
+def _tag_value(value: Any) -> Any:
+    several = value if isinstance(value, list | tuple) else [value]
+    if not several or not all(isinstance(one, str | bool) for one in several):
+        raise ValueError("a tag's value is a word, true, false, or a list of these")
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _one_or_several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
-TagValue = bool | str | tuple[bool | str, ...]
-NotNegative = Annotated[Decimal, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+TagValue = Annotated[bool | str | tuple[bool | str, ...], BeforeValidator(_tag_value)]
+Number = Annotated[Decimal, Field(max_digits=24, decimal_places=9)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 MetricName = Annotated[Text, AfterValidator(_not_training)]
 Pattern = Annotated[str, AfterValidator(_regex)]
 Alias = Annotated[str, AfterValidator(_alias)]
@@ -121,6 +128,16 @@ class Production(Section):
     mirror_stage: Stage | None = None
     archive_previous: bool = True
 
+    @property
+    def any_stage(self) -> Stage | None:
+        """The stage that a champion is in, as truth or as mirror."""
+        return self.stage or self.mirror_stage
+
+    @property
+    def any_alias(self) -> str | None:
+        """The alias that points at the champion, as truth or as mirror."""
+        return self.alias or self.mirror_alias
+
 
 class Metric(Section):
     """One metric: how it was logged, and which way is better."""
@@ -135,8 +152,8 @@ class Metric(Section):
 class Bounds(Section):
     """What a metric must reach, both ends included."""
 
-    min: Decimal | None = None
-    max: Decimal | None = None
+    min: Number | None = None
+    max: Number | None = None
 
 
 class Require(Section):
@@ -173,7 +190,7 @@ class Reload(Section):
 
     strategy: Literal["all"] = "all"
     min_prepared: Annotated[float, Field(ge=0, le=1)] = 1.0
-    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     on_failure: Literal["tell", "rollback"] = "tell"
 
 
@@ -195,7 +212,7 @@ class Notify(Section):
 class Policy(Section):
     """The rules for some models."""
 
-    name: Text
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=100)]
     mode: Mode
     match: Match = Match()
     production: Production = Production(stage="Production")
@@ -224,18 +241,6 @@ class Policy(Section):
     def ref(self) -> str:
         """Name and version of the rules that a decision names: ``fraud@0123456789ab``."""
         return f"{self.name}@{self._file_hash[:12]}"
-
-
-class PolicyFile(Section):
-    """The whole file."""
-
-    version: str
-    channels: dict[str, Any] = {}
-    policies: tuple[Policy, ...]
-
-    @model_validator(mode="after")
-    def _version_one(self) -> Self:
-        return self
 
 
 def tag_matches(expected: TagValue, actual: str | None) -> bool:
