@@ -1,0 +1,54 @@
+"""Tell people: one dispatch sends one event to one channel.
+
+The target of the dispatch is the channel's name. Sent at most once a run as far as anybody can
+know; where a crash left that open, it is sent again and says so.
+"""
+
+from dataclasses import replace
+
+from handlers.messages import ROLLOUTS, compose
+from handlers.rendering import render
+from handlers.wording import Links
+from steward.events import Event
+from steward.policy import Mode
+from steward.policy.channels import ALL
+from steward.ports import Done, Outcome, Services, Skipped
+
+
+def notify(event: Event, services: Services) -> Outcome:
+    """Compose the message from the event and its causes, and send it."""
+    work = services.work
+    if services.mode == Mode.OBSERVE:
+        return Skipped("mode observe: nobody is told")
+    links = Links(services.registry_url, services.public_url)
+    message = compose(event, services.history.chain(event.id), links)
+    if message is None:
+        return Skipped("there is nothing to tell")
+    if event.type in ROLLOUTS and not _is_asked_for({event.type, message.topic}, services):
+        return Skipped(f"{work.target} does not ask for {message.topic}")
+
+    spec, channel = services.channel(work.target)
+    key = f"notify/{work.dispatch_id}/{work.run}"
+    request = {"channel": spec.name, "kind": spec.kind, "title": message.title}
+    standing = services.ledger.begin_effect(key, "notification", request)
+    if standing == "done":
+        return Skipped("already sent")
+    if standing == "unknown":
+        message = replace(message, note="possibly sent before")
+
+    answer = channel.send(render(message, key=key, templates_dir=services.templates_dir))
+    services.ledger.finish_effect(key, answer)
+    return Done(note=f"sent by {spec.kind}: {answer}")
+
+
+def _is_asked_for(event_types: set[str], services: Services) -> bool:
+    """Whether the policy tells this channel of one of these.
+
+    The end of a rollout is dispatched to whoever asks for any of the changes it may carry; which
+    one it was is known only here.
+    """
+    names = {services.work.target, ALL}
+    return any(
+        event_types.intersection(entry.events) and names.intersection(entry.to)
+        for entry in services.policy.notify
+    )
