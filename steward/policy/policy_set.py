@@ -91,7 +91,7 @@ class PolicySet:
 
     def channels_for(
         self,
-        model: ModelRef,
+        model: ModelRef | None,
         event_type: str,
         tags: Mapping[str, str] | None = None,
         *,
@@ -101,14 +101,16 @@ class PolicySet:
 
         The end of a rollout is also what those are told who asked for promotions, rollbacks or
         changes of the champion. A channel asked for by name stays in the answer when neither file
-        nor settings have it, so that its absence is seen when it is used.
+        nor settings have it, so that its absence is seen when it is used. An event about no model
+        is told to those whom any policy tells of such events.
         """
         asked_as = {event_type}
         if event_type in (EventType.ROLLOUT_FINISHED, EventType.ROLLOUT_FAILED):
             asked_as |= TOLD_AFTER_ROLLOUT
         everyone = (*self.channels, *available)
         names: list[str] = []
-        for entry in self.governing(model, tags).notify:
+        governing = self.policies if model is None else (self.governing(model, tags),)
+        for entry in (entry for policy in governing for entry in policy.notify):
             if asked_as.intersection(entry.events):
                 for name in entry.to:
                     names.extend(everyone if name == ALL else (name,))
