@@ -1,0 +1,192 @@
+"""Registration, heartbeat, and following what the receiver's answer says should be served.
+
+A push (``/reload``) is only the fast road: whatever push was lost, the next heartbeat's answer
+carries the desired state, so a replica is at most a few seconds behind.
+"""
+
+import asyncio
+import json
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from serving.reload import Order, Reloader, StaleOrderError
+from steward.errors import PermanentError, StewardError, TransientError
+from steward.events import ModelRef, uuid7
+from steward.logs import get_logger
+from steward.signing import sign
+
+_BEAT_SECONDS = 5.0
+_FIRST_RETRY_SECONDS = 0.5
+_LAST_RETRY_SECONDS = 60.0
+_ANSWER_TIMEOUT = httpx.Timeout(3.0, connect=1.0)
+_GOODBYE_SECONDS = 1.0
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which replica this is; ``boot_id`` is new with each start."""
+
+    id: str
+    model: ModelRef
+    url: str
+    boot_id: str
+    started_at: datetime
+
+
+class _Desired(BaseModel):
+    model: str
+    version: str | None
+    generation: int
+
+
+class _BeatAnswer(BaseModel):
+    desired: _Desired | None
+
+
+class Heartbeat:
+    """Beats every five seconds and at once on a change; never raises, never stops serving."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        reloader: Reloader,
+        *,
+        receiver_url: str,
+        secret: bytes | None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._identity = identity
+        self._reloader = reloader
+        self._url = f"{receiver_url}/api/v1/replicas/{quote(identity.id, safe='')}"
+        self._secret = secret
+        # A transport of our own: calls inside the installation go through no proxy.
+        self._client = httpx.AsyncClient(
+            transport=transport or httpx.AsyncHTTPTransport(), timeout=_ANSWER_TIMEOUT
+        )
+        self._is_leaving = False
+        self._has_started = False  # the start's choice was made by the receiver or the registry
+        self._given_up: tuple[Order, float, float] | None = None  # what failed, delay, try again at
+        self._following: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Beat until cancelled; each answer is followed beside the beats, however long it takes."""
+        misses = 0
+        while not self._is_leaving:
+            self._reloader.changed.clear()
+            try:
+                desired = await self._beat(self._reloader.state)
+                misses = 0
+            except TransientError as error:
+                log.log(30 if misses == 0 else 10, "receiver_not_reached", error=str(error))
+                desired = None
+                misses += 1
+            if self._following is None or self._following.done():
+                self._following = asyncio.create_task(self._follow(desired))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._reloader.changed.wait(), _pause(misses))
+
+    async def leave(self) -> None:
+        """Say goodbye, so that no rollout waits for this replica. Safe to call twice."""
+        if self._is_leaving:
+            return
+        self._is_leaving = True
+        with suppress(TransientError, TimeoutError):
+            await asyncio.wait_for(self._beat("stopping"), _GOODBYE_SECONDS)
+
+    async def close(self) -> None:
+        """Stop following, and close the connection."""
+        if self._following is not None:
+            self._following.cancel()
+        await self._client.aclose()
+
+    async def _beat(self, state: str) -> _Desired | None:
+        body = json.dumps(self._report(state)).encode()
+        headers = {"content-type": "application/json"}
+        if self._secret is not None:
+            headers |= sign(self._secret, message_id=uuid7(), body=body)
+        try:
+            response = await self._client.put(self._url, content=body, headers=headers)
+            response.raise_for_status()
+            desired = _BeatAnswer.model_validate_json(response.content).desired
+        except (httpx.HTTPError, httpx.InvalidURL, ValidationError) as error:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            raise TransientError(f"No answer to a heartbeat: {reason}") from error
+        return desired if desired and desired.model == self._identity.model.name else None
+
+    def _report(self, state: str) -> dict[str, object]:
+        model, table = self._identity.model, self._reloader.table
+        return {
+            "model": model.name,
+            "registry": model.registry,
+            "workspace": model.workspace,
+            "url": self._identity.url,
+            "version": table.champion.version if table.champion else None,
+            "generation": table.generation,
+            "state": state,
+            "boot_id": self._identity.boot_id,
+            "started_at": self._identity.started_at.astimezone(UTC).isoformat(),
+            "last_error": self._reloader.last_error,
+        }
+
+    async def _follow(self, desired: _Desired | None) -> None:
+        """Serve what is desired; at the start, and only then, fall back on what else is known."""
+        if desired is not None and desired.version is not None:
+            await self._serve(Order(desired.version, desired.generation))
+        if not self._has_started:
+            await self._start()
+
+    async def _serve(self, order: Order) -> None:
+        if order.generation <= self._reloader.table.generation or self._is_too_early(order):
+            return
+        try:
+            await self._reloader.reload(order)
+        except StaleOrderError:
+            return  # a newer one came by push
+        except StewardError:  # the reloader logged why, and the next heartbeat reports it
+            self._put_off(order)
+            return
+        self._has_started = True
+
+    async def _start(self) -> None:
+        if self._reloader.table.generation > 0:  # a push was faster
+            self._has_started = True
+            return
+        try:
+            self._has_started = await self._reloader.start_with_champion()
+        except StewardError as error:
+            if self._reloader.table.champion is None:
+                log.warning("registry_champion_not_served", error=str(error))
+                await self._start_from_cache()
+
+    async def _start_from_cache(self) -> None:
+        try:
+            if await self._reloader.start_with_last_known_good():
+                log.warning("serving_last_known_good")
+        except PermanentError as error:
+            log.warning("last_known_good_not_served", error=str(error))
+
+    def _is_too_early(self, order: Order) -> bool:
+        if self._given_up is None or self._given_up[0] != order:
+            return False
+        return time.monotonic() < self._given_up[2]
+
+    def _put_off(self, order: Order) -> None:
+        """A version that does not load is tried again ever more rarely: its files may be late."""
+        delay = _BEAT_SECONDS
+        if self._given_up is not None and self._given_up[0] == order:
+            delay = min(self._given_up[1] * 2, _LAST_RETRY_SECONDS)
+        self._given_up = (order, delay, time.monotonic() + delay)
+
+
+def _pause(misses: int) -> float:
+    """Seconds until the next beat: short at first when the receiver is away, spread by a tenth."""
+    seconds = min(_FIRST_RETRY_SECONDS * 2 ** (misses - 1), _BEAT_SECONDS) if misses else None
+    return (seconds or _BEAT_SECONDS) * random.uniform(0.9, 1.0)  # noqa: S311  # no secret

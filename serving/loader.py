@@ -1,0 +1,74 @@
+"""The one thread in which versions are fetched, loaded, warmed up and forgotten.
+
+``serving/reload.py`` decides what to load and when; tests give it a Loader without files.
+"""
+
+import ctypes
+import gc
+import sys
+from typing import Protocol
+
+from serving.files import ModelFiles
+from serving.loading import load_slot
+from serving.slot import Slot, Table
+
+
+class Loader(Protocol):
+    """Blocking calls, made one at a time from the loader thread."""
+
+    def load(self, version: str, held: Slot | None) -> Slot:
+        """The version, warm: ``held`` itself if that is still what the registry has.
+
+        Raises:
+            PermanentError: it does not load. TransientError: it could not be fetched.
+
+        """
+        ...
+
+    def champion(self) -> str | None:
+        """What the registry says is Production. TransientError if it is away."""
+        ...
+
+    def last_known_good(self) -> Slot | None:
+        """What this machine last served, loaded from its own cache."""
+        ...
+
+    def settle(self, table: Table) -> None:
+        """After a swap: note what is served, free what is not."""
+        ...
+
+
+class FileLoader:
+    """The real Loader: a model's files, and mlflow."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        self._files = files
+
+    def load(self, version: str, held: Slot | None) -> Slot:
+        found = self._files.fetch(version)
+        if held is not None and held.key == found.key:
+            return held
+        return load_slot(version, found.key, found.path)
+
+    def champion(self) -> str | None:
+        return self._files.champion()
+
+    def last_known_good(self) -> Slot | None:
+        found = self._files.last_known_good()
+        return load_slot(found.version, found.key, found.path) if found else None
+
+    def settle(self, table: Table) -> None:
+        if table.champion is not None:
+            self._files.remember(table.champion.version, table.champion.key)
+        self._files.evict(table.keys())
+        _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Without this a replica of large models keeps the pages of every version it ever served."""
+    gc.collect()
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        except (OSError, AttributeError):
+            return  # another C library: nothing to trim

@@ -1,0 +1,114 @@
+"""One replica as a process: its socket, its identity, and an orderly end. Called by the CLI."""
+
+import os
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from serving.app import create_app
+from steward import logs
+from steward.errors import ConfigurationError
+from steward.settings import Settings
+
+_DRAIN_SECONDS = 6
+_ENVIRONMENT = {
+    # A registry that is away must be noticed in seconds: the replica has a cache to fall back on.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+
+
+def run(
+    settings: Settings,
+    *,
+    model: str,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    replica_id: str | None = None,
+    registry: str = "default",
+    workspace: str = "",
+) -> None:
+    """Serve ``model`` until SIGTERM or Ctrl-C; does not return. Port 0 takes any free one.
+
+    Raises:
+        ConfigurationError: the address cannot be bound.
+
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if workspace:
+        os.environ["MLFLOW_WORKSPACE"] = workspace
+    logs.configure("replica", log_format=settings.log_format)
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    app = create_app(
+        settings,
+        model=model,
+        registry=registry,
+        workspace=workspace,
+        replica_id=replica_id or f"{model}-{socket.gethostname()}-{port}",
+        url=settings.replica_url or f"http://{_reachable(host)}:{port}",
+    )
+    log = logs.get_logger()
+    log.info("replica_listening", model=model, host=host, port=port)
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises the signal again after it has drained
+    code = 0
+    try:
+        _Server(app).run(sockets=[listener])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    log.info("replica_stopped", model=model)
+    sys.stderr.flush()
+    os._exit(code)  # a load or prediction that hangs in its thread must not hold the process
+
+
+class _Server(uvicorn.Server):
+    """Says goodbye to the receiver before it drains, so that no rollout counts on this replica."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_DRAIN_SECONDS,
+            )
+        )
+        self._heartbeat = app.state.heartbeat
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._heartbeat.leave()
+        await super().shutdown(sockets)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound before anything else, so that a taken port is said at once and port 0 has a number."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The replica cannot listen on {host}:{port}: {error.strerror}."
+        ) from error
+    return listener
+
+
+def _reachable(host: str) -> str:
+    """How others write ``host`` in a URL; "every address" is this machine's name."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  # compared with, not bound to
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)

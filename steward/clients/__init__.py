@@ -1,0 +1,1 @@
+"""Real clients: each implements one port on one outside service."""
