@@ -95,8 +95,8 @@ def _unknown_key(path: Path) -> str:
 
 def _unknown_value(path: Path, given: Any, expected: str) -> str:
     last = str(path[-1])
-    if (last, given) in LATER_VALUES:
-        return _later(f"{last}: {given}", LATER_VALUES[last, given])
+    if (last, str(given)) in LATER_VALUES:
+        return _later(f"{last}: {given}", LATER_VALUES[last, str(given)])
     shown = f"; it is '{given}'" if isinstance(given, str) else ""
     return f"{dotted(path)} must be {expected}{shown}"
 

@@ -1,0 +1,153 @@
+"""``steward policy init | check | which`` as a person at a terminal meets them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from steward.cli.policy import app
+from steward.policy import PolicySet
+
+BLOCK = re.compile(r"```yaml\n(version: 1\n.*?)```", re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs/policy.md"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("STEWARD_POLICY_FILE", "STEWARD_MODE", "STEWARD_SLACK_WEBHOOK_URL", "TEAM_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_init_prints_the_built_in_policy() -> None:
+    assert run("init").output == PolicySet.built_in().text
+
+
+def test_init_writes_a_file_that_check_accepts() -> None:
+    assert run("init", "--output", "steward.yaml").exit_code == 0
+
+    checked = run("check")
+
+    assert checked.exit_code == 0
+    assert "steward.yaml is valid" in checked.output
+    assert "when auc beats Production by 0.02 or more" in checked.output
+
+
+def test_init_replaces_a_file_only_by_force() -> None:
+    Path("mine.yaml").write_text("mine")
+
+    assert run("init", "--output", "mine.yaml").exit_code == 2
+    assert Path("mine.yaml").read_text() == "mine"
+    assert run("init", "--output", "mine.yaml", "--force").exit_code == 0
+
+
+def test_check_tells_every_error_and_answers_no() -> None:
+    Path("bad.yaml").write_text(PolicySet.built_in().text.replace("require:", "requires:"))
+
+    checked = run("check", "bad.yaml")
+
+    assert checked.exit_code == 1
+    assert "unknown key 'requires' in policies[0]; did you mean 'require'?" in checked.stderr
+
+
+def test_check_of_a_file_that_is_away_is_a_usage_error() -> None:
+    checked = run("check", "away.yaml")
+
+    assert checked.exit_code == 2
+    assert "steward policy init --output away.yaml" in checked.stderr
+
+
+def test_check_reads_the_file_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("other.yaml").write_text(PolicySet.built_in().text)
+    monkeypatch.setenv("STEWARD_POLICY_FILE", "other.yaml")
+
+    assert run("check").output.startswith("other.yaml is valid")
+
+
+def test_check_warns_of_what_is_not_set_and_still_answers_yes() -> None:
+    Path("steward.yaml").write_text(
+        'version: 1\nchannels: {team: {slack: "${TEAM_URL}"}}\npolicies:\n'
+        "  - {name: a, match: {}, mode: act,"
+        " notify: [{events: [rollout.failed], to: [team, email]}]}\n"
+        "  - {name: b, match: {}, mode: act}\n"
+    )
+
+    checked = run("check")
+
+    assert checked.exit_code == 0
+    assert checked.stderr.splitlines() == [
+        "Warning: policy 'b' never governs: one before it matches every model",
+        "Warning: channel team: ${TEAM_URL} is used but not set in the environment.",
+        "Warning: channel email is not configured in the settings",
+    ]
+
+
+def test_which_says_the_policy_the_pattern_and_the_mode_under_the_ceiling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policies = PolicySet.built_in()
+    Path("steward.yaml").write_text(policies.text)
+    monkeypatch.setenv("STEWARD_MODE", "recommend")
+
+    answer = json.loads(run("which", "churn", "--file", "steward.yaml", "--json").output)
+
+    assert answer["ref"] == f"default@{policies.hash[:12]}"
+    assert answer["pattern"] == "*"
+    assert (answer["mode"], answer["policy_mode"], answer["ceiling"]) == (
+        "recommend",
+        "act",
+        "recommend",
+    )
+
+
+def test_which_in_words_names_the_ceiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("steward.yaml").write_text(PolicySet.built_in().text)
+    monkeypatch.setenv("STEWARD_POLICY_FILE", "steward.yaml")
+    monkeypatch.setenv("STEWARD_MODE", "observe")
+
+    said = run("which", "churn").output
+
+    assert "churn is governed by default@" in said
+    assert "Mode:  observe (the policy says act; STEWARD_MODE is the ceiling)." in said
+
+
+def test_which_without_a_file_says_that_every_model_is_observed() -> None:
+    said = run("which", "churn")
+
+    assert said.exit_code == 0
+    assert "No policy governs churn." in said.output
+    assert "there is no policy file (STEWARD_POLICY_FILE)" in said.output
+
+
+def test_which_asks_for_the_tags_that_a_policy_needs() -> None:
+    Path("p.yaml").write_text(
+        "version: 1\npolicies:\n  - {name: risk, match: {tags: {team: risk}}, mode: act}\n"
+    )
+
+    assert "risk also asks for tags" in run("which", "m", "--file", "p.yaml").output
+    governed = run("which", "m", "--file", "p.yaml", "--tag", "team=risk")
+    assert "governed by risk@" in governed.output
+    assert run("which", "m", "--file", "p.yaml", "--tag", "team").exit_code == 2
+
+
+def test_a_wrong_setting_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEWARD_MODE", "sometimes")
+
+    checked = run("check")
+
+    assert checked.exit_code == 2
+    assert "STEWARD_MODE" in checked.stderr
+
+
+def test_every_policy_in_the_documentation_is_valid() -> None:
+    blocks = BLOCK.findall(DOCS.read_text(encoding="utf-8"))
+
+    assert blocks
+    for block in blocks:
+        PolicySet.parse(block)
