@@ -4,6 +4,7 @@ Every room speaks these words. An event's JSON form is CloudEvents 1.0 (structur
 """
 
 import os
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,12 +49,22 @@ class EventType(StrEnum):
     DISPATCH_DIED = "dispatch.died"
 
 
+_uuid7_lock = threading.Lock()
+_uuid7_last = 0
+
+
 def uuid7() -> str:
-    """A time-ordered UUID, version 7 of RFC 9562: 48 bits of milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
-    value = milliseconds << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    return str(UUID(int=value | 0b10 << 62 | random & (1 << 62) - 1))
+    """A UUID, version 7 of RFC 9562: 48 bits of milliseconds, then random bits.
+
+    Within one process each is greater than the one before, so that ids sort as they were made.
+    """
+    global _uuid7_last  # noqa: PLW0603  # the order within one process is the point
+    random = int.from_bytes(os.urandom(9), "big") & (1 << 72) - 1
+    with _uuid7_lock:
+        value = max(time.time_ns() // 1_000_000 << 72 | random, _uuid7_last + 1)
+        _uuid7_last = value
+    milliseconds, high, low = value >> 72, value >> 62 & 0x3FF, value & (1 << 62) - 1
+    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low))
 
 
 @dataclass(frozen=True, slots=True)

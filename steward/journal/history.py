@@ -1,0 +1,215 @@
+"""What the journal tells handlers: verdicts, past champions, desired state, pauses (ports.History).
+
+One object serves one claimed dispatch.
+"""
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from steward.events import Event, EventType, ModelRef, NewEvent
+from steward.journal import queries, readings
+from steward.journal.dispatches import Claimed
+from steward.journal.schema import desired, dispatches, events, pauses
+from steward.journal.store import Journal, Transaction
+from steward.journal.writing import EventWriter
+from steward.ports import Desired, Verdict
+
+DECISIONS: dict[str, str] = {
+    EventType.HELD: "held",
+    EventType.REJECTED: "rejected",
+    EventType.PROMOTED: "promoted",
+    EventType.ROLLED_BACK: "rolled_back",
+}
+"""Which event types are decisions, and the verdict each one is."""
+
+JUDGING = ("validate", "promote")
+
+
+class JournalHistory:
+    """ports.History over the journal."""
+
+    def __init__(self, journal: Journal, claimed: Claimed) -> None:
+        self._journal = journal
+        self._claimed = claimed
+
+    def look(self, model: ModelRef) -> readings.ModelLook:
+        return readings.look(self._journal, model)
+
+    def verdict(self, model: ModelRef, version: str) -> Verdict | None:
+        with self._journal.read() as connection:
+            return standing_verdict(connection, model, version)
+
+    def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
+        return self._versions_of(model, EventType.ROLLED_BACK)
+
+    def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
+        return self._versions_of(model, "approval.rejected")
+
+    def champions(self, model: ModelRef) -> list[str]:
+        with self._journal.read() as connection:
+            return past_champions(connection, model)
+
+    def chain(self, event_id: str) -> list[Event]:
+        with self._journal.read() as connection:
+            return queries.chain(connection, event_id)
+
+    def desired(self, model: ModelRef) -> Desired | None:
+        with self._journal.read() as connection:
+            row = desired_row(connection, model)
+        return Desired(model, row.version, row.generation) if row else None
+
+    def next_generation(self, model: ModelRef, version: str | None, cause: Event) -> Desired:
+        with self._journal.write() as transaction:
+            return _advance(self._journal, transaction, self._claimed, model, version, cause)
+
+    def paused(self, model: ModelRef) -> str | None:
+        with self._journal.read() as connection:
+            row = pause_of(connection, model)
+        return f"paused by {row.actor}: {row.reason}" if row else None
+
+    def _versions_of(self, model: ModelRef, event_type: str) -> frozenset[str]:
+        with self._journal.read() as connection:
+            found = queries.events_of(connection, model, types=(event_type,))
+        return frozenset(event.version for event in found if event.version)
+
+
+def standing_verdict(connection: Connection, model: ModelRef, version: str) -> Verdict | None:
+    """Where a version stands: waiting while it is being judged, else its latest decision."""
+    decided = _latest(connection, model, version, tuple(DECISIONS))
+    judging = _open_judgement(connection, model, version)
+    if judging and (decided is None or judging.seq > decided.seq):
+        return Verdict(
+            verdict="waiting",
+            reasons=(judging.note,) if judging.note != "new" else ("being judged",),
+            code="waiting",
+            event_id=judging.event_id,
+            at=judging.recorded_at,
+        )
+    if decided is None:
+        return None
+    event = queries.event_of(decided)
+    return Verdict(
+        verdict=DECISIONS[event.type],
+        reasons=tuple(event.data.get("reasons", ())) or (str(event.data.get("reason", "")),),
+        code=str(event.data.get("code", "")),
+        event_id=event.id,
+        policy=event.data.get("policy"),
+        at=event.recorded_at,
+    )
+
+
+def _latest(
+    connection: Connection, model: ModelRef, version: str, types: tuple[str, ...]
+) -> Row[tuple[object, ...]] | None:
+    query = (
+        select(events)
+        .where(
+            events.c.model == model.name,
+            events.c.registry == model.registry,
+            events.c.workspace == model.workspace,
+            events.c.version == version,
+            events.c.type.in_(types),
+        )
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).first()
+
+
+def _open_judgement(
+    connection: Connection, model: ModelRef, version: str
+) -> Row[tuple[object, ...]] | None:
+    query = (
+        select(dispatches.c.note, dispatches.c.event_id, events.c.seq, events.c.recorded_at)
+        .join(events, events.c.id == dispatches.c.event_id)
+        .where(
+            events.c.model == model.name,
+            events.c.registry == model.registry,
+            events.c.workspace == model.workspace,
+            events.c.version == version,
+            dispatches.c.handler.in_(JUDGING),
+            dispatches.c.state.in_(queries.OPEN_STATES),
+            events.c.type.in_((EventType.VERSION_CREATED, EventType.VALIDATED)),
+        )
+        .order_by(events.c.seq.desc())
+        .limit(1)
+    )
+    return connection.execute(query).first()
+
+
+def past_champions(connection: Connection, model: ModelRef) -> list[str]:
+    """Versions that were Production, latest first."""
+    changes = queries.events_of(connection, model, types=(EventType.CHAMPION_CHANGED,))
+    found: list[str] = []
+    for event in reversed(changes):
+        for version in (event.after, event.before):
+            if version is not None and (not found or found[-1] != str(version)):
+                found.append(str(version))
+    return found
+
+
+def desired_row(connection: Connection, model: ModelRef) -> Row[tuple[object, ...]] | None:
+    """The desired state of one model's replicas."""
+    return connection.execute(
+        select(desired).where(
+            desired.c.registry == model.registry,
+            desired.c.workspace == model.workspace,
+            desired.c.model == model.name,
+        )
+    ).first()
+
+
+def pause_of(connection: Connection, model: ModelRef | None) -> Row[tuple[object, ...]] | None:
+    """The pause that covers a model: its own, or everything's."""
+    scopes = ["", scope_of(model)] if model else [""]
+    query = select(pauses).where(pauses.c.scope.in_(scopes)).order_by(pauses.c.scope.desc())
+    return connection.execute(query).first()
+
+
+def scope_of(model: ModelRef | None) -> str:
+    """What a pause covers, as a key."""
+    return f"{model.registry}/{model.workspace}/{model.name}" if model else ""
+
+
+def _advance(
+    journal: Journal,
+    transaction: Transaction,
+    claimed: Claimed,
+    model: ModelRef,
+    version: str | None,
+    cause: Event,
+) -> Desired:
+    row = desired_row(transaction.connection, model)
+    mine = (claimed.work.dispatch_id, claimed.work.run)
+    if row and (row.dispatch_id, row.run) == mine and row.version == version:
+        return Desired(model, row.version, row.generation)
+    generation = (row.generation if row else 0) + 1
+    writer = EventWriter(journal, transaction)
+    event_id = writer.add(
+        NewEvent(
+            EventType.ROLLOUT_STARTED,
+            model,
+            version,
+            before=row.version if row else None,
+            after=version,
+            data={"generation": generation},
+            caused_by=cause.id,
+        ),
+        seen=0,
+        model_id=claimed.model_id,
+    )
+    writer.flush()
+    values = {
+        "version": version,
+        "generation": generation,
+        "dispatch_id": mine[0],
+        "run": mine[1],
+        "event_id": event_id,
+        "changed_at": transaction.now,
+    }
+    key = {"registry": model.registry, "workspace": model.workspace, "model": model.name}
+    if row:
+        statement = update(desired).where(*(desired.c[name] == key[name] for name in key))
+        transaction.connection.execute(statement.values(values))
+    else:
+        transaction.connection.execute(insert(desired).values({**key, **values}))
+    return Desired(model, version, generation)

@@ -1,0 +1,83 @@
+"""Intents and effects (ports.Ledger): committed before something is done to the outside world."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from steward.journal.dispatches import Claimed
+from steward.journal.schema import effects, intents, models
+from steward.journal.store import Journal, Transaction
+from steward.ports import Intent
+
+
+class JournalLedger:
+    """ports.Ledger over the journal, for one claimed dispatch."""
+
+    def __init__(self, journal: Journal, claimed: Claimed) -> None:
+        self._journal = journal
+        self._claimed = claimed
+
+    def intend(self, intended: Sequence[Intent]) -> None:
+        with self._journal.write() as transaction:
+            rows = [self._row(transaction, intent) for intent in intended]
+            transaction.connection.execute(insert(intents), rows)
+
+    def has_intended(self, intent: Intent) -> bool:
+        with self._journal.read() as connection:
+            query = select(intents.c.value).where(
+                intents.c.dispatch_id == self._claimed.work.dispatch_id,
+                intents.c.run == self._claimed.work.run,
+                intents.c.subject == intent.subject,
+                intents.c.facet == intent.facet,
+            )
+            return intent.value in connection.execute(query).scalars().all()
+
+    def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:
+        with self._journal.write() as transaction:
+            query = select(effects.c.state).where(effects.c.key == key)
+            state = transaction.connection.execute(query).scalar()
+            if state is not None:
+                return "done" if state == "done" else "unknown"
+            transaction.connection.execute(
+                insert(effects).values(
+                    key=key,
+                    dispatch_id=self._claimed.work.dispatch_id,
+                    kind=kind,
+                    state="begun",
+                    request=dict(request),
+                    begun_at=transaction.now,
+                )
+            )
+        return "new"
+
+    def finish_effect(self, key: str, answer: str) -> None:
+        with self._journal.write() as transaction:
+            transaction.connection.execute(
+                update(effects)
+                .where(effects.c.key == key)
+                .values(state="done", answer=answer, done_at=transaction.now)
+            )
+
+    def _row(self, transaction: Transaction, intent: Intent) -> dict[str, Any]:
+        model_id = self._claimed.model_id or _living_model(transaction, intent)
+        return {
+            "model_id": model_id,
+            "subject": intent.subject,
+            "facet": intent.facet,
+            "value": intent.value,
+            "dispatch_id": self._claimed.work.dispatch_id,
+            "run": self._claimed.work.run,
+            "event_id": self._claimed.event.id,
+            "intended_at": transaction.now,
+        }
+
+
+def _living_model(transaction: Transaction, intent: Intent) -> int:
+    query = select(models.c.id).where(
+        models.c.registry == intent.model.registry,
+        models.c.workspace == intent.model.workspace,
+        models.c.name == intent.model.name,
+        models.c.deleted_at.is_(None),
+    )
+    return int(transaction.connection.execute(query).scalar_one())

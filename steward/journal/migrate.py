@@ -1,0 +1,85 @@
+"""Brings a journal's tables to the version this program expects (Alembic)."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
+
+from steward.errors import ConfigurationError
+from steward.events import uuid7
+from steward.journal.schema import installation
+from steward.journal.store import Journal
+
+HEAD = "0001"
+"""The newest revision in ``migrations/versions``; a test holds it there."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_UPGRADE_LOCK = 7_233_901_101  # any number that nobody else uses in this database
+
+
+def current_revision(engine: Engine) -> str | None:
+    """The journal's revision; None for an empty database."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def upgrade(journal: Journal, revision: str = "head") -> None:
+    """Create or upgrade the tables. Safe when several processes start at once.
+
+    Raises:
+        ConfigurationError: the journal was written by a newer Steward.
+
+    """
+    current = current_revision(journal.engine)
+    if current != HEAD or revision != "head":
+        with journal.engine.begin() as connection:  # SQLite: the others wait for this commit
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            _run_alembic(connection, revision)
+    with journal.write() as transaction:
+        if transaction.connection.execute(select(installation.c.id)).first() is None:
+            transaction.connection.execute(
+                insert(installation).values(
+                    id=1, installation_id=uuid7()[-12:], created_at=transaction.now
+                )
+            )
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Go back to an older revision (``base`` drops every table)."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def _run_alembic(connection: Connection, revision: str) -> None:
+    from alembic import command  # only when there is something to do
+    from alembic.util import CommandError
+
+    try:
+        command.upgrade(_config(connection), revision)
+    except CommandError as error:
+        raise ConfigurationError(
+            f"The journal cannot be upgraded: {error}. It may have been written by a newer "
+            "Steward; install that version, or start with another STEWARD_DATABASE_URL."
+        ) from error
+
+
+def _config(connection: Connection) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def installation_id(journal: Journal) -> str:
+    """Names this installation; its webhook at MLflow is ``steward/<id>``."""
+    with journal.read() as connection:
+        query = select(installation.c.installation_id)
+        return str(connection.execute(query).scalar_one())

@@ -1,0 +1,322 @@
+"""Observed state: what we last knew of each facet. Comparing with it is how news is told from echo.
+
+A webhook, the poller and a handler's read-back all come here, inside one transaction, under the
+lock of the model's row. Equal to what we knew: joined to the event that told us. Different: an
+event, unless what we knew is fresher. Our own writes are recognised by their intents.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, insert, or_, select, tuple_, update
+
+from steward.events import EventType, ModelRef, NewEvent
+from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
+from steward.journal.store import Transaction, insert_or_ignore
+from steward.journal.writing import EventWriter
+
+OWN_WRITE_WINDOW = timedelta(minutes=10)
+EXISTS, STAGE, DESCRIPTION, CHAMPION, METRICS = (
+    "exists",
+    "stage",
+    "description",
+    "champion",
+    "metrics",
+)
+NEW_VERSION_STAGE = "None"  # MLflow's word for no stage
+
+
+def event_type(subject: str, facet: str, before: Any, after: Any) -> str:
+    """The event that says a facet went from ``before`` to ``after`` (None is absent)."""
+    is_version, is_gone = bool(subject), after is None
+    kind = facet.partition(":")[0]
+    if kind == EXISTS:
+        if is_version:
+            return EventType.VERSION_DELETED if is_gone else EventType.VERSION_CREATED
+        return EventType.MODEL_DELETED if is_gone else EventType.MODEL_CREATED
+    if kind == "tag" and is_version:
+        return EventType.VERSION_TAG_DELETED if is_gone else EventType.VERSION_TAG_SET
+    if kind == "tag":
+        return EventType.MODEL_TAG_DELETED if is_gone else EventType.MODEL_TAG_SET
+    if kind == "alias":
+        return EventType.ALIAS_DELETED if is_gone else EventType.ALIAS_CREATED
+    if kind == STAGE:
+        return EventType.VERSION_TRANSITIONED
+    if kind == CHAMPION:
+        return EventType.CHAMPION_CHANGED
+    if kind == METRICS:
+        return EventType.VERSION_METRICS_LOGGED
+    return EventType.VERSION_UPDATED if is_version else EventType.MODEL_UPDATED
+
+
+@dataclass(slots=True)
+class Row:
+    """One facet as the journal knows it, and what this transaction did to it."""
+
+    value: Any
+    revision: int = 0
+    event_id: str | None = None
+    read_at: datetime | None = None
+    is_read: bool = False
+    is_new: bool = False
+    is_dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one comparison: the event it belongs to, and whether that event is new."""
+
+    event_id: str | None
+    is_event: bool
+
+
+_WRITTEN_BY_US = (STAGE, "tag:", "alias:")
+Key = tuple[int, str, str]  # model id, subject, facet
+
+
+@dataclass(slots=True)
+class ObservedState:
+    """The facets of the touched models, in memory for one transaction; :meth:`flush` writes them."""
+
+    transaction: Transaction
+    writer: EventWriter
+    rows: dict[Key, Row] = field(default_factory=dict)
+    _ids: dict[ModelRef, int] = field(default_factory=dict)
+    _vouched: set[str] = field(default_factory=set)
+
+    def lock_models(self, refs: Iterable[ModelRef]) -> None:
+        """Find or make the row of each model and lock it, in one order for every process."""
+        wanted = sorted(set(refs) - self._ids.keys(), key=_name_of)
+        if not wanted:
+            return
+        found = self._living(wanted)
+        missing = [ref for ref in wanted if _name_of(ref) not in found]
+        if missing:
+            self._insert_models(missing)
+            found = self._living(wanted)
+        for ref in wanted:
+            self._ids[ref] = found[_name_of(ref)]
+
+    def model_id(self, ref: ModelRef) -> int:
+        """The id of a locked model."""
+        return self._ids[ref]
+
+    def forget(self, ref: ModelRef) -> None:
+        """The name no longer means the model it meant (deleted and created again)."""
+        self._ids.pop(ref, None)
+
+    def load(self, subjects: Iterable[tuple[int, str]]) -> None:
+        """Read every facet of these (model id, subject) pairs."""
+        pairs = sorted(set(subjects))
+        table = observed.c
+        for start in range(0, len(pairs), 400):
+            chunk = pairs[start : start + 400]
+            query = select(observed).where(tuple_(table.model_id, table.subject).in_(chunk))
+            for row in self.transaction.connection.execute(query):
+                self.rows.setdefault(
+                    (row.model_id, row.subject, row.facet),
+                    Row(row.value, row.revision, row.event_id, row.read_at, row.is_read),
+                )
+
+    def revision(self, model_id: int, subject: str, facet: str) -> int:
+        """How often the facet changed; 0 when nothing is known of it."""
+        row = self.rows.get((model_id, subject, facet))
+        return row.revision if row else 0
+
+    def seed(self, model_id: int, subject: str, facets: Mapping[str, Any], **known: Any) -> None:
+        """Note facets that came with something else, without events of their own."""
+        for facet, value in facets.items():
+            row = self.rows.get((model_id, subject, facet))
+            if row is None:
+                self.rows[model_id, subject, facet] = Row(value, 1, is_new=True, **known)
+
+    def compare(
+        self,
+        ref: ModelRef,
+        subject: str,
+        facet: str,
+        value: Any,
+        *,
+        seen: int,
+        new: NewEvent | None = None,
+        read_at: datetime | None = None,
+        is_own: bool = False,
+    ) -> Found:
+        """Compare one facet with what we knew; a difference is an event.
+
+        ``new`` overrides the event (a webhook brings its own type and data). ``read_at`` is given
+        by readers alone: it says since when the registry itself vouches for the value.
+        """
+        key = (self.model_id(ref), subject, facet)
+        row = self.rows.get(key)
+        if (row.value if row else None) == value:
+            return Found(self._join(key, row, seen=seen, read_at=read_at), is_event=False)
+        before = row.value if row else None
+        intent = self._own_write(key, value) if facet.startswith(_WRITTEN_BY_US) else None
+        is_own = is_own or intent is not None
+        event = new or NewEvent(
+            event_type(subject, facet, before, value),
+            ref,
+            subject or _version_meant(facet, before, value),
+            data={"key": facet.partition(":")[2]} if ":" in facet else {},
+            source=f"mlflow/{ref.registry}",
+        )
+        event = replace(
+            event,
+            version=event.version or _version_meant(facet, before, value),
+            before=before,
+            after=value,
+            caused_by=event.caused_by or (intent.event_id if intent else None),
+        )
+        event_id = self.writer.add(
+            event,
+            seen=SEEN_OWN if is_own else seen,
+            model_id=key[0],
+            is_routed=facet == CHAMPION or not is_own,  # our own writes wake nobody
+        )
+        if intent is not None:
+            self._match(intent.id, event_id)
+        self._set(key, row, value, event_id, read_at)
+        return Found(event_id, is_event=True)
+
+    def flush(self) -> None:
+        """Write the rows that changed."""
+        new = [self._values(key, row) for key, row in self.rows.items() if row.is_new]
+        dirty = [
+            {f"b_{name}": value for name, value in self._values(key, row).items()}
+            for key, row in self.rows.items()
+            if row.is_dirty and not row.is_new
+        ]
+        connection = self.transaction.connection
+        if new:
+            connection.execute(insert(observed), new)
+        if dirty:
+            connection.execute(_UPDATE, dirty)
+        if self._vouched:
+            connection.execute(
+                update(events)
+                .where(events.c.id.in_(self._vouched))
+                .values(seen=events.c.seen.bitwise_or(SEEN_READ))
+            )
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _join(
+        self, key: Key, row: Row | None, *, seen: int, read_at: datetime | None
+    ) -> str | None:
+        if row is None:
+            return None  # absent, as we thought
+        if read_at is not None:
+            if row.event_id and not row.is_read and seen == SEEN_READ:
+                self._vouched.add(row.event_id)
+            row.is_dirty = row.is_dirty or not row.is_read
+            row.is_read = True
+            if row.is_dirty:
+                row.read_at = max(row.read_at or read_at, read_at)
+        return row.event_id
+
+    def _set(
+        self, key: Key, row: Row | None, value: Any, event_id: str, read_at: datetime | None
+    ) -> None:
+        if row is None:
+            row = self.rows[key] = Row(None, is_new=True)
+        row.value, row.event_id = value, event_id
+        row.revision += 1
+        row.is_dirty, row.is_read = True, read_at is not None
+        if read_at is not None:
+            row.read_at = read_at
+
+    def _own_write(self, key: Key, value: Any) -> Any:
+        since = self.transaction.now - OWN_WRITE_WINDOW
+        table = intents.c
+        query = (
+            select(table.id, table.event_id, table.value)
+            .where(
+                table.model_id == key[0],
+                table.subject == key[1],
+                table.facet == key[2],
+                table.matched_by.is_(None),
+                or_(table.fulfilled_at.is_(None), table.fulfilled_at >= since),
+            )
+            .order_by(table.id)
+        )
+        rows = self.transaction.connection.execute(query)
+        return next((row for row in rows if row.value == value), None)
+
+    def _match(self, intent_id: int, event_id: str) -> None:
+        self.transaction.connection.execute(
+            update(intents).where(intents.c.id == intent_id).values(matched_by=event_id)
+        )
+
+    def _living(self, refs: list[ModelRef]) -> dict[tuple[str, str, str], int]:
+        table = models.c
+        query = (
+            select(table.id, table.registry, table.workspace, table.name)
+            .where(
+                tuple_(table.registry, table.workspace, table.name).in_(
+                    [_name_of(r) for r in refs]
+                ),
+                table.deleted_at.is_(None),
+            )
+            .order_by(table.id)
+            .with_for_update()
+        )
+        rows = self.transaction.connection.execute(query)
+        return {(row.registry, row.workspace, row.name): row.id for row in rows}
+
+    def _insert_models(self, refs: list[ModelRef]) -> None:
+        self.transaction.connection.execute(
+            insert_or_ignore(self.transaction.connection, models),  # another process may be faster
+            [
+                {
+                    "registry": ref.registry,
+                    "workspace": ref.workspace,
+                    "name": ref.name,
+                    "first_seen_at": self.transaction.now,
+                }
+                for ref in refs
+            ],
+        )
+
+    def _values(self, key: Key, row: Row) -> dict[str, Any]:
+        return {
+            "model_id": key[0],
+            "subject": key[1],
+            "facet": key[2],
+            "value": row.value,
+            "revision": row.revision,
+            "event_id": row.event_id,
+            "read_at": row.read_at,
+            "is_read": row.is_read,
+        }
+
+
+_UPDATE = (
+    update(observed)
+    .where(
+        observed.c.model_id == bindparam("b_model_id"),
+        observed.c.subject == bindparam("b_subject"),
+        observed.c.facet == bindparam("b_facet"),
+    )
+    .values(
+        value=bindparam("b_value"),
+        revision=bindparam("b_revision"),
+        event_id=bindparam("b_event_id"),
+        read_at=bindparam("b_read_at"),
+        is_read=bindparam("b_is_read"),
+    )
+)
+
+
+def _name_of(ref: ModelRef) -> tuple[str, str, str]:
+    return ref.registry, ref.workspace, ref.name
+
+
+def _version_meant(facet: str, before: Any, after: Any) -> str | None:
+    """Aliases and the champion belong to the model; their events still name a version."""
+    if facet.startswith("alias:") or facet == CHAMPION:
+        version = after if after is not None else before
+        return str(version) if version is not None else None
+    return None

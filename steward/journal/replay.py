@@ -1,0 +1,166 @@
+"""Replay: an operator asks again. The same row goes back to pending, one run later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Row, insert, select, update
+
+from steward.events import Event
+from steward.journal import policies, queries
+from steward.journal.audit import write_audit
+from steward.journal.schema import attempts, dispatches, events
+from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
+
+Mode = Literal["failed", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a replay does (or would do) to one dispatch.
+
+    ``action``: replay, bring_forward, insert, refuse (it is running) or keep (not asked for).
+    """
+
+    event_id: str
+    event_type: str
+    handler: str
+    target: str
+    state: str
+    action: str
+    run: int
+    dispatch_id: str | None = None
+
+
+def plan(
+    journal: Journal, chosen: Sequence[Event], *, handlers: Sequence[str] | None, mode: Mode
+) -> list[Step]:
+    """What a replay of these events would do, without doing it."""
+    with journal.read() as connection:
+        looking = Transaction(connection, journal.now(connection))
+        return _steps(journal, looking, chosen, handlers, mode)
+
+
+def apply(
+    journal: Journal,
+    chosen: Sequence[Event],
+    *,
+    handlers: Sequence[str] | None,
+    mode: Mode,
+    actor: str,
+    reason: str,
+) -> tuple[list[Step], list[Hint]]:
+    """Replay these events; returns what was done and what to hint."""
+    with journal.write() as transaction:
+        steps = _steps(journal, transaction, chosen, handlers, mode)
+        writer = EventWriter(journal, transaction)
+        by_id = {event.id: event for event in chosen}
+        for step in steps:
+            if step.action in ("replay", "bring_forward"):
+                _again(transaction, step, actor, reason)
+            elif step.action == "insert":
+                planned = _planned(journal, transaction, by_id[step.event_id])
+                writer.dispatch(
+                    step.event_id,
+                    [p for p in planned if (p.handler, p.target) == (step.handler, step.target)],
+                )
+        writer.flush()
+        done = [step for step in steps if step.action in ("replay", "bring_forward", "insert")]
+        if done:
+            target = ", ".join(dict.fromkeys(step.event_id for step in done))
+            write_audit(
+                transaction,
+                actor=actor,
+                verb="replay",
+                target=target,
+                detail={"reason": reason, "mode": mode, "dispatches": len(done)},
+            )
+    return steps, transaction.hints
+
+
+def _steps(
+    journal: Journal,
+    transaction: Transaction,
+    chosen: Sequence[Event],
+    handlers: Sequence[str] | None,
+    mode: Mode,
+) -> list[Step]:
+    grouped = queries.dispatches_of(transaction.connection, [event.id for event in chosen])
+    steps: list[Step] = []
+    for event in chosen:
+        rows = grouped.get(event.id, [])
+        wanted = [row for row in rows if handlers is None or row.handler in handlers]
+        steps.extend(_step(event, row, mode) for row in wanted)
+        if mode == "all":
+            present = {(row.handler, row.target) for row in rows}
+            steps.extend(
+                Step(event.id, event.type, p.handler, p.target, "absent", "insert", 1)
+                for p in _planned(journal, transaction, event)
+                if (p.handler, p.target) not in present
+                and (handlers is None or p.handler in handlers)
+            )
+    return steps
+
+
+def _step(event: Event, row: Row[Any], mode: Mode) -> Step:
+    if row.state == "running":
+        action = "refuse"
+    elif row.state == "pending":
+        action = "bring_forward"
+    elif row.state == "dead" or mode == "all":
+        action = "replay"
+    else:
+        action = "keep"
+    run = row.run + 1 if action == "replay" else row.run
+    return Step(event.id, event.type, row.handler, row.target, row.state, action, run, row.id)
+
+
+def _planned(journal: Journal, transaction: Transaction, event: Event) -> list[Any]:
+    channels_for = policies.channels_for(journal, transaction)
+    return journal.routing.plan(event.type, event.model, event.data, channels_for)
+
+
+def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> None:
+    connection, now = transaction.connection, transaction.now
+    row = connection.execute(select(dispatches).where(dispatches.c.id == step.dispatch_id)).one()
+    values: dict[str, Any] = {
+        "due_at": now,
+        "hint_at": now + FIRST_HINT_PATIENCE,
+        "hints": 0,
+    }
+    if step.action == "replay":
+        note = f"replayed by {actor}" + (f": {reason}" if reason else "")
+        values |= {
+            "state": "pending",
+            "run": step.run,
+            "failures": 0,
+            "note": note,
+            "finished_at": None,
+            "wait_until": None,
+            "token": row.token + 1,
+        }
+        connection.execute(
+            insert(attempts).values(
+                dispatch_id=row.id,
+                run=step.run,
+                number=row.attempts,
+                owner=actor,
+                ended_at=now,
+                outcome="replayed",
+                detail=note,
+            )
+        )
+    connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == row.id, dispatches.c.state == step.state)
+        .values(values)
+    )
+    transaction.hints.append(Hint(row.id, row.handler, row.queue))
+
+
+def choose(journal: Journal, which: queries.EventFilter, *, limit: int) -> list[Event]:
+    """Events of a filter, oldest first: a replay goes in the order in which things happened."""
+    with journal.read() as connection:
+        query = which.apply(select(events)).order_by(events.c.seq).limit(limit)
+        return [queries.event_of(row) for row in connection.execute(query)]

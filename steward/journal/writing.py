@@ -1,0 +1,133 @@
+"""Writes events and their dispatches: the only way an event enters the journal.
+
+Rows are gathered while a transaction decides and written together, a few statements however many
+events there are.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, select, tuple_, update
+
+from steward.events import EventType, NewEvent, uuid7
+from steward.journal import policies
+from steward.journal.routing import Planned
+from steward.journal.schema import dispatches, events
+from steward.journal.store import Hint, Journal, Transaction
+
+FIRST_HINT_PATIENCE = timedelta(seconds=5)
+"""How long a hint may go unanswered before the sweep repeats it, the first time."""
+
+
+@dataclass(slots=True)
+class EventWriter:
+    """Gathers the events of one transaction; :meth:`flush` writes them."""
+
+    journal: Journal
+    transaction: Transaction
+    _events: list[dict[str, Any]] = field(default_factory=list)
+    _dispatches: list[dict[str, Any]] = field(default_factory=list)
+    _woken: set[tuple[str, str, str, str]] = field(default_factory=set)
+
+    def add(
+        self,
+        new: NewEvent,
+        *,
+        seen: int,
+        model_id: int | None = None,
+        is_routed: bool = True,
+        recorded_at: datetime | None = None,
+    ) -> str:
+        """Gather one event, and its dispatches unless ``is_routed`` is False; returns its id."""
+        recorded_at = recorded_at or self.transaction.now
+        event_id = uuid7()
+        self._events.append(
+            {
+                "id": event_id,
+                "type": str(new.type),
+                "source": new.source,
+                "model_id": model_id,
+                "registry": new.model.registry if new.model else None,
+                "workspace": new.model.workspace if new.model else None,
+                "model": new.model.name if new.model else None,
+                "version": new.version,
+                "before": new.before,
+                "after": new.after,
+                "data": dict(new.data),
+                "occurred_at": new.occurred_at or recorded_at,
+                "recorded_at": recorded_at,
+                "caused_by": new.caused_by,
+                "seen": seen,
+            }
+        )
+        if is_routed:
+            planned = self.journal.routing.plan(
+                new.type, new.model, new.data, policies.channels_for(self.journal, self.transaction)
+            )
+            self.dispatch(event_id, planned)
+            is_news = new.type != EventType.VERSION_CREATED  # nobody waits for what is new
+            if new.model and new.version and is_news:
+                key = (new.model.registry, new.model.workspace, new.model.name, new.version)
+                self._woken.add(key)
+        return event_id
+
+    def dispatch(self, event_id: str, planned: list[Planned]) -> None:
+        """Gather dispatches of an event, due now, to be hinted after the commit."""
+        for each in planned:
+            row = new_dispatch(event_id, each, self.transaction.now)
+            self._dispatches.append(row)
+            self.transaction.hints.append(Hint(row["id"], each.handler, each.queue))
+
+    def flush(self) -> None:
+        """Write what was gathered; wake the dispatches that waited for news of these versions."""
+        connection = self.transaction.connection
+        if self._events:
+            connection.execute(insert(events), self._events)
+        if self._woken:
+            wake_waiting(self.transaction, sorted(self._woken))
+        if self._dispatches:
+            connection.execute(insert(dispatches), self._dispatches)
+        self._events, self._dispatches, self._woken = [], [], set()
+
+
+def new_dispatch(event_id: str, planned: Planned, now: datetime) -> dict[str, Any]:
+    """The row of a dispatch that nobody has tried yet."""
+    return {
+        "id": uuid7(),
+        "event_id": event_id,
+        "handler": planned.handler,
+        "target": planned.target,
+        "queue": planned.queue,
+        "lane": planned.lane,
+        "state": "pending",
+        "note": "new",
+        "due_at": now,
+        "hint_at": now + FIRST_HINT_PATIENCE,
+        "created_at": now,
+    }
+
+
+def wake_waiting(transaction: Transaction, keys: list[tuple[str, str, str, str]]) -> None:
+    """Make due what waits for news of these versions: (registry, workspace, model, version)."""
+    subject = tuple_(events.c.registry, events.c.workspace, events.c.model, events.c.version)
+    waiting = (
+        select(dispatches.c.id, dispatches.c.handler, dispatches.c.queue)
+        .join(events, events.c.id == dispatches.c.event_id)
+        .where(
+            dispatches.c.state == "pending", dispatches.c.wait_until.is_not(None), subject.in_(keys)
+        )
+    )
+    bring_forward(transaction, [tuple(row) for row in transaction.connection.execute(waiting)])
+
+
+def bring_forward(transaction: Transaction, rows: list[tuple[str, str, str]]) -> None:
+    """Make pending dispatches, given as (id, handler, queue), due now, and hint them."""
+    if not rows:
+        return
+    transaction.connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id.in_([row[0] for row in rows]), dispatches.c.state == "pending")
+        .values(due_at=transaction.now, hint_at=transaction.now + FIRST_HINT_PATIENCE, hints=0)
+    )
+    transaction.hints.extend(Hint(*row) for row in rows)
