@@ -5,7 +5,7 @@ message looks in each form is up to ``handlers/templates``.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from handlers.wording import (
@@ -39,9 +39,9 @@ class Message:
     ``topic`` is the event type that it is about; ``note`` a remark on the sending itself.
     """
 
-    topic: str
     title: str
     lead: str
+    topic: str = ""
     severity: Severity = "info"
     facts: tuple[Fact, ...] = ()
     reasons: tuple[str, ...] = ()
@@ -59,7 +59,17 @@ def compose(event: Event, chain: Sequence[Event], links: Links) -> Message | Non
     """
     about = subject_of(event, chain)
     tell = _TELL.get(about.type, _tell_anything)
-    return tell(about, Rollout.read(event) if event.type in ROLLOUTS else None, links)
+    message = tell(about, Rollout.read(event) if event.type in ROLLOUTS else None)
+    if message is None:
+        return None
+    decided_by = Decision.read(about.data).signature
+    at = f"{about.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
+    return replace(
+        message,
+        topic=about.type,
+        links=_links(about, links),
+        footer=(*sentences(decided_by), at, f"event {about.id}"),
+    )
 
 
 def subject_of(event: Event, chain: Sequence[Event]) -> Event:
@@ -75,7 +85,7 @@ def subject_of(event: Event, chain: Sequence[Event]) -> Event:
     return by_steward or changed or event
 
 
-def _tell_promoted(event: Event, rollout: Rollout | None, links: Links) -> Message:
+def _tell_promoted(event: Event, rollout: Rollout | None) -> Message:
     decision, subject = Decision.read(event.data), _subject(event)
     failed = _failed(rollout)
     before = ""
@@ -84,24 +94,23 @@ def _tell_promoted(event: Event, rollout: Rollout | None, links: Links) -> Messa
     elif "champion" in event.data:
         before = " Nothing was in Production before."
     return Message(
-        topic=event.type,
         title=f"{subject} promoted to Production" + (", but not every replica serves it" * failed),
         lead=f"{subject} is now in Production.{before}",
         severity="failure" if failed else "success",
         facts=decision.facts,
         reasons=decision.reasons,
         serving=rollout.lines if rollout else (),
-        next_steps=_after_rollout(event, event.version, rollout) or decision.next_steps,
-        links=links.version(event.model, event.version),
-        footer=_footer(event, decision.signature),
+        next_steps=_after_rollout(event, event.version, rollout)
+        or decision.next_steps
+        or (f"Nothing. To go back: {command('rollback', _name(event))}",),
     )
 
 
-def _tell_held(event: Event, _rollout: Rollout | None, links: Links) -> Message:
+def _tell_held(event: Event, _rollout: Rollout | None) -> Message:
     decision, subject = Decision.read(event.data), _subject(event)
     would = decision.would == "promoted"
     because = _HELD_BECAUSE.get(decision.code, decision.code.replace("_", " "))
-    stays = f" Version {decision.champion.version} stays." if decision.champion else ""
+    stays = _stays(decision)
     mode = decision.mode or "recommend"
     title = f"{subject} would be promoted" if would else f"{subject} held"
     lead = (
@@ -115,37 +124,30 @@ def _tell_held(event: Event, _rollout: Rollout | None, links: Links) -> Message:
         else "It is judged again when its evidence changes; a better model is a new version."
     )
     return Message(
-        topic=event.type,
         title=title if would or not because else f"{title}: {because}",
         lead=lead,
         severity="info" if would else "warning",
         facts=decision.facts,
         reasons=decision.reasons,
         next_steps=decision.next_steps or (suggestion,),
-        links=links.version(event.model, event.version),
-        footer=_footer(event, decision.signature),
     )
 
 
-def _tell_rejected(event: Event, _rollout: Rollout | None, links: Links) -> Message:
+def _tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
     decision, subject = Decision.read(event.data), _subject(event)
-    champion = decision.champion
-    stays = f" Version {champion.version} stays in Production." if champion else ""
     suggestion = "Mend what the reasons name; it is then judged again. Or register a better model."
     return Message(
-        topic=event.type,
         title=f"{subject} rejected",
-        lead=f"{subject} does not meet what the policy requires, so it was not promoted.{stays}",
+        lead=f"{subject} does not meet what the policy requires, so it was not promoted."
+        + _stays(decision),
         severity="warning",
         facts=decision.facts,
         reasons=decision.reasons,
         next_steps=decision.next_steps or (suggestion,),
-        links=links.version(event.model, event.version),
-        footer=_footer(event, decision.signature),
     )
 
 
-def _tell_champion_changed(event: Event, rollout: Rollout | None, links: Links) -> Message:
+def _tell_champion_changed(event: Event, rollout: Rollout | None) -> Message:
     before, after = _version(event.before), _version(event.after)
     name, failed = _name(event), _failed(rollout)
     what = f"is now version {after}" if after else "is empty now"
@@ -155,26 +157,22 @@ def _tell_champion_changed(event: Event, rollout: Rollout | None, links: Links) 
         title = f"{name} has no version in Production any more"
     undo = f"If nobody meant this: {command('rollback', name, before)}" if before and after else ""
     return Message(
-        topic=event.type,
         title=" ".join(title.split()) + (", but not every replica serves it" * failed),
         lead=f"Production of {name} {what}{was}. Somebody changed it in the registry; "
         "Steward did not decide it and follows.",
         severity="failure" if failed else "warning",
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, after, rollout) or sentences(undo),
-        links=links.version(event.model, after),
-        footer=_footer(event),
     )
 
 
-def _tell_rolled_back(event: Event, rollout: Rollout | None, links: Links) -> Message:
+def _tell_rolled_back(event: Event, rollout: Rollout | None) -> Message:
     left, now = _version(event.version), _version(event.after)
     name, failed = _name(event), _failed(rollout)
     back_to = f"version {now}" if now else "no version"
     left_as = f"version {left}" if left else "the version before"
     actor = event.data.get("actor")
     return Message(
-        topic=event.type,
         title=f"{name} {left_as} rolled back; Production is {back_to}"
         + (", but not every replica serves it" * failed),
         lead=f"Production of {name} went back from {left_as} to {back_to}.",
@@ -184,34 +182,28 @@ def _tell_rolled_back(event: Event, rollout: Rollout | None, links: Links) -> Me
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, None, rollout)
         or (f"Automation will not promote {left_as} again. Register a mended version.",),
-        links=links.version(event.model, now or left),
-        footer=_footer(event),
     )
 
 
-def _tell_violated(event: Event, _rollout: Rollout | None, links: Links) -> Message:
+def _tell_violated(event: Event, _rollout: Rollout | None) -> Message:
     violation = short(event.data.get("violation") or "").replace("_", " ")
     detail = short(event.data.get("detail") or "")
     return Message(
-        topic=event.type,
         title=f"{_subject(event)}: policy violated" + (f": {violation}" if violation else ""),
         lead=detail or "The registry is not as the policy says.",
         severity="warning",
         next_steps=sentences(event.data.get("next"))
         or ("Steward changed nothing. Put it right in MLflow's pages.",),
-        links=links.version(event.model, event.version) or links.event(event.id),
-        footer=_footer(event),
     )
 
 
-def _tell_died(event: Event, _rollout: Rollout | None, links: Links) -> Message:
+def _tell_died(event: Event, _rollout: Rollout | None) -> Message:
     known = event.data
     event_id = short(known.get("event_id") or "")
     handler = short(known.get("handler") or "a handler")
     labels = (("Event", "event_type"), ("Target", "target"), ("Attempts", "attempts"))
     replay = command("events", "replay", event_id or "EVENT")
     return Message(
-        topic=event.type,
         title=f"{_subject(event)}: {handler} gave up",
         lead=f"Steward could not finish '{handler}' for {_subject(event)} and will not try again "
         "by itself.",
@@ -219,12 +211,10 @@ def _tell_died(event: Event, _rollout: Rollout | None, links: Links) -> Message:
         facts=tuple((label, short(known[key])) for label, key in labels if known.get(key)),
         reasons=sentences(known.get("error")),
         next_steps=(f"When the cause is gone: {replay}",),
-        links=links.event(event_id),
-        footer=_footer(event),
     )
 
 
-def _tell_anything(event: Event, rollout: Rollout | None, links: Links) -> Message | None:
+def _tell_anything(event: Event, rollout: Rollout | None) -> Message | None:
     told = {key: value for key, value in event.data.items() if isinstance(value, str | int | float)}
     if event.before is not None or event.after is not None:
         told |= {"before": event.before, "after": event.after}
@@ -233,19 +223,16 @@ def _tell_anything(event: Event, rollout: Rollout | None, links: Links) -> Messa
     failed = _failed(rollout)
     facts = tuple((key, _tell_value(value)) for key, value in list(told.items())[:SHOWN_FACTS])
     return Message(
-        topic=event.type,
         title=f"{_subject(event)}: {event.type}",
         lead=f"Steward recorded {event.type} for {_subject(event)}.",
         severity="failure" if failed else "info",
         facts=() if rollout else facts,
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, event.version, rollout),
-        links=links.version(event.model, event.version) or links.event(event.id),
-        footer=_footer(event),
     )
 
 
-_TELL: dict[str, Callable[[Event, Rollout | None, Links], Message | None]] = {
+_TELL: dict[str, Callable[[Event, Rollout | None], Message | None]] = {
     EventType.PROMOTED: _tell_promoted,
     EventType.HELD: _tell_held,
     EventType.REJECTED: _tell_rejected,
@@ -273,6 +260,11 @@ def _tell_value(value: Any) -> str:
     return number(value) if isinstance(value, float) else short(value)
 
 
+def _stays(decision: Decision) -> str:
+    champion = decision.champion
+    return f" Version {champion.version} stays in Production." if champion else ""
+
+
 def _failed(rollout: Rollout | None) -> bool:
     return rollout is not None and (rollout.has_failed or bool(rollout.stragglers))
 
@@ -286,6 +278,11 @@ def _after_rollout(event: Event, version: str | None, rollout: Rollout | None) -
     return (look, *sentences(back))
 
 
-def _footer(event: Event, *more: str) -> tuple[str, ...]:
-    at = f"{event.occurred_at:%Y-%m-%d %H:%M:%S} UTC"
-    return (*(line for line in more if line), at, f"event {event.id}")
+def _links(event: Event, links: Links) -> tuple[Fact, ...]:
+    """To the event that died; else to the version, the new one where Production changed."""
+    if event.type == EventType.DISPATCH_DIED:
+        return links.event(short(event.data.get("event_id") or event.id))
+    version = event.version
+    if event.type in (EventType.CHAMPION_CHANGED, EventType.ROLLED_BACK):
+        version = _version(event.after) or event.version
+    return links.version(event.model, version) or links.event(event.id)

@@ -15,6 +15,7 @@ from steward.events import Event, ModelRef
 
 SHOWN_FAILURES = 10
 LONGEST = 400
+LONGEST_NUMBER = 15
 Fact = tuple[str, str]
 
 
@@ -38,8 +39,10 @@ def number(value: Any, places: int = 6) -> str:
         return short(value)
     if not decimal.is_finite():
         return "not a number"
-    text = f"{decimal:.{places}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-0", "0", text == "-0")
+    if decimal.adjusted() > LONGEST_NUMBER:
+        return short(value)
+    text = f"{decimal:.{places}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def command(*words: str) -> str:
@@ -238,7 +241,10 @@ class Links:
 
 def _openable(url: str) -> str:
     """The URL without credentials; empty when a browser cannot open it (``sqlite://``)."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return ""
     host = parts.netloc.rpartition("@")[2]

@@ -9,8 +9,8 @@ from steward.clients.redaction import secrets_of, without
 from steward.errors import PermanentError, TransientError
 from steward.ports import Notification
 
-# Its records go into our errors, with the URL's parts hidden; not beside that into our logs.
 _LOG = logging.getLogger("apprise")
+_NOWHERE = logging.NullHandler()
 
 
 class AppriseChannel:
@@ -23,6 +23,7 @@ class AppriseChannel:
         """Send it once; Apprise tells whether it went, its log tells why not."""
         from apprise import Apprise, AppriseAsset, NotifyFormat
 
+        # Its records go into our errors, with the URL's parts hidden, and so not into our logs.
         _LOG.propagate = False
         _LOG.addHandler(_NOWHERE)
         service = Apprise(asset=AppriseAsset(app_id="Steward", async_mode=False))
@@ -40,9 +41,6 @@ class AppriseChannel:
         )
         if result:
             return "sent"
-        lines = "; ".join(str(entry.message) for entry in result.logs())
+        lines = "; ".join(str(entry.message).rstrip(". ") for entry in result.logs())
         detail = without(secrets_of(self._url), lines) or "it gave no reason"
         raise TransientError(f"Apprise could not send: {detail}.")
-
-
-_NOWHERE = logging.NullHandler()

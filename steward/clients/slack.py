@@ -40,7 +40,7 @@ class SlackChannel:
     """Sends notifications to one incoming webhook."""
 
     def __init__(self, url: str, *, timeout_seconds: int = 10) -> None:
-        if urlsplit(url).scheme not in {"http", "https"}:
+        if not _is_http(url):
             raise ConfigurationError("The Slack webhook is not an http(s) URL.")
         self._url = url
         # The SDK writes the URL, which is the secret, to its logger; and it reads HTTP_PROXY but
@@ -84,6 +84,13 @@ class SlackChannel:
         if response.body.lstrip().startswith("<"):
             raise PermanentError("A web page answered instead of Slack; look at the webhook's URL.")
         return body or str(status)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in {"http", "https"}
+    except ValueError:
+        return False
 
 
 def _refuse(status: int, code: str) -> NoReturn:
