@@ -1,5 +1,6 @@
 """A model registry in memory that behaves as MLflow 3.17 does; ``tests/fakes.py`` hands it out."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,8 @@ class FakeRegistry:
     def __init__(self, clock: Clock, *, name: str = "default") -> None:
         self.name = name
         self.requests: Counter[str] = Counter()
-        self.evidence_of: dict[tuple[str, str], Evidence] = {}
+        self.evidence_of: dict[str, Evidence] = {}
+        """What each run logged, by run id; a version without a run has none."""
         self._clock = clock
         self._models: dict[ModelRef, _Model] = {}
         self._errors: list[StewardError] = []
@@ -70,20 +72,11 @@ class FakeRegistry:
 
     def evidence(self, version: VersionInfo, *, with_signature: bool = False) -> Evidence:
         self._ask("evidence")
-        held, seen = Evidence(), {(version.model.name, version.version)}
-        source: VersionInfo | None = version
-        while source:
-            more = self.evidence_of.get((source.model.name, source.version), Evidence())
-            held = Evidence(
-                held.metrics + more.metrics,
-                held.has_signature if more.has_signature is None else more.has_signature,
-                {**more.lineage, **held.lineage},
-                held.looked_at + more.looked_at,
-            )
-            source = self._copied_from(source, seen)
-        metrics = held.metrics + _numeric_tags(version)
+        held = self.evidence_of.get(version.run_id or "", Evidence())
         return replace(
-            held, metrics=metrics, has_signature=held.has_signature if with_signature else None
+            held,
+            metrics=held.metrics + _numeric_tags(version),
+            has_signature=held.has_signature if with_signature else None,
         )
 
     def set_stage(
@@ -146,41 +139,43 @@ class FakeRegistry:
         lineage: Mapping[str, str] | None = None,
         has_signature: bool | None = None,
         dataset: str | None = None,
+        run_id: str | None = None,
     ) -> VersionInfo:
         """Register the next version (and its model), with what its run logged."""
         ref, now = self.create_model(name), self._clock.now()
         held = self._models[ref]
         held.latest += 1
         number = str(held.latest)
-        run_id = f"run-{name}-{number}"
+        run_id = run_id or f"run-{name}-{number}"
         info = VersionInfo(
             ref, number, now, now, "None", description, dict(tags or {}), source, run_id
         )
         held.versions[number] = info
         held.info = replace(held.info, updated_at=now)
-        self.evidence_of[name, number] = Evidence(
-            (), has_signature, {"run_id": run_id, **(lineage or {})}, (f"run {run_id}",)
-        )
+        if run_id not in self.evidence_of:
+            self.evidence_of[run_id] = Evidence(
+                (), has_signature, {"run_id": run_id, **(lineage or {})}, (f"run {run_id}",)
+            )
         self.log_metrics(info, metrics or {}, dataset=dataset)
         return info
 
     def copy_version(self, version: VersionInfo, name: str) -> VersionInfo:
-        """Register a copy under another model; it takes every tag along."""
+        """Register a copy under another model; it has the same run and every tag."""
         source = f"models:/{version.model.name}/{version.version}"
-        return self.create_version(name, tags=version.tags, source=source)
+        return self.create_version(name, tags=version.tags, source=source, run_id=version.run_id)
 
     def log_metrics(
         self, version: VersionInfo, metrics: Mapping[str, float | None], dataset: str | None = None
     ) -> None:
         """Log values on the version's run, also after registration; None is a NaN."""
-        key = (version.model.name, version.version)
-        held, run_id, now = self.evidence_of[key], version.run_id or "", self._clock.now()
+        run_id, now = version.run_id or "", self._clock.now()
+        held = self.evidence_of[run_id]
         added = tuple(
             MetricValue(name, value, "run", run_id, dataset, None, now)
             for name, value in metrics.items()
         )
         kept = tuple(metric for metric in held.metrics if metric.name not in metrics)
-        self.evidence_of[key] = replace(held, metrics=kept + added)
+        self.evidence_of[run_id] = replace(held, metrics=kept + added)
 
     def describe(self, model: ModelRef, version: str, description: str) -> None:
         """Change a version's description; its timestamp moves, the model's does not."""
@@ -246,19 +241,19 @@ class FakeRegistry:
             raise NotFoundError(f"Model Version (name={model.name}, version={version}) not found.")
         return held.versions[version]
 
-    def _copied_from(self, version: VersionInfo, seen: set[tuple[str, str]]) -> VersionInfo | None:
-        name, _, number = version.source.removeprefix("models:/").rpartition("/")
-        if not name or not version.source.startswith("models:/") or (name, number) in seen:
-            return None
-        seen.add((name, number))
-        held = self._models.get(replace(version.model, name=name))
-        return held.versions.get(number) if held else None
-
 
 def _numeric_tags(version: VersionInfo) -> tuple[MetricValue, ...]:
     subject = f"{version.model.name}/{version.version}"
     return tuple(
-        MetricValue(key, float(value), "tag", subject)
+        MetricValue(key, number, "tag", subject)
         for key, value in version.tags.items()
-        if value.replace(".", "", 1).replace("-", "", 1).isdigit()
+        if (number := _finite(value)) is not None
     )
+
+
+def _finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -1,0 +1,81 @@
+"""MLflow's entities as our values; `MlflowRegistry` turns every answer into them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from steward.clients.mlflow_evidence import LoggedMetric, LoggedModelFacts, RunFacts
+from steward.events import ModelRef
+from steward.ports import ModelInfo, VersionInfo
+
+
+def model_info(found: Any, registry: str, workspace: str) -> ModelInfo:
+    """A ``RegisteredModel``."""
+    return ModelInfo(
+        ModelRef(found.name, registry, workspace),
+        _time(found.creation_timestamp),
+        _time(found.last_updated_timestamp),
+        found.description or "",
+        dict(found.tags or {}),
+        {alias: str(version) for alias, version in (found.aliases or {}).items()},
+    )
+
+
+def version_info(found: Any, model: ModelRef) -> VersionInfo:
+    """A ``ModelVersion``; searches and single reads fill the same fields."""
+    return VersionInfo(
+        model,
+        str(found.version),
+        _time(found.creation_timestamp),
+        _time(found.last_updated_timestamp),
+        found.current_stage or "None",
+        found.description or "",
+        dict(found.tags or {}),
+        found.source or "",
+        found.run_id or None,
+        found.status,
+    )
+
+
+def run_facts(run: Any) -> RunFacts:
+    """A ``Run``. Only its protobuf form gives each metric's time in public."""
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    outputs = run.outputs.model_outputs if run.outputs else []
+    return RunFacts(
+        run.info.run_id,
+        run.info.lifecycle_stage == "deleted",
+        tuple(_logged_metric(metric) for metric in run.data.to_proto().metrics),
+        run.data.tags,
+        tuple(f"{used.dataset.name}@{used.dataset.digest}" for used in inputs),
+        len({output.model_id for output in outputs}),
+    )
+
+
+def logged_model_facts(logged: Any) -> LoggedModelFacts:
+    """A ``LoggedModel``, with every value ever logged on it."""
+    return LoggedModelFacts(
+        logged.model_id,
+        logged.source_run_id or None,
+        logged.artifact_location,
+        tuple(_logged_metric(metric) for metric in logged.metrics or ()),
+    )
+
+
+def quoted(name: str) -> str:
+    """A value of MLflow's filter language, which has two kinds of quotes and no escape."""
+    return f"'{name}'" if "'" not in name else f'"{name}"'
+
+
+def _logged_metric(metric: Any) -> LoggedMetric:
+    return LoggedMetric(
+        metric.key,
+        metric.value,
+        metric.timestamp,
+        metric.step,
+        metric.dataset_name or None,
+        metric.dataset_digest or None,
+        metric.run_id or None,
+    )
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
