@@ -37,6 +37,7 @@ class Claimed:
     token: int
     owner: str
     attempt: int
+    claimed_at: datetime
 
 
 def claim(
@@ -118,8 +119,14 @@ def release(journal: Journal, claimed: Claimed) -> list[Hint]:
 
 def expire(journal: Journal, *, failures_allowed: int) -> tuple[int, list[Hint]]:
     """Take back what expired leases hold; the last failure allowed ends as dead."""
+    table = dispatches.c
+    with journal.read() as connection:  # nearly always there is none: write nothing then
+        ended = select(table.id).where(
+            table.state == "running", table.lease_until < journal.now(connection)
+        )
+        if connection.execute(ended.limit(1)).first() is None:
+            return 0, []
     with journal.write() as transaction:
-        table = dispatches.c
         query = select(dispatches).where(
             table.state == "running", table.lease_until < transaction.now
         )
@@ -209,6 +216,7 @@ def _take(
         row.token + 1,
         owner,
         row.attempts + 1,
+        transaction.now,
     )
 
 
