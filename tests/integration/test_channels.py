@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from handlers.messages import Message
+from handlers.accounts import Message
 from handlers.rendering import render
 from steward.cli.notify import app
 from steward.clients.apprise_channel import AppriseChannel
@@ -483,7 +483,7 @@ def root_log() -> Iterator[list[logging.LogRecord]]:
     """What reaches the root logger, where Steward's own logs come from."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.DEBUG)
-    handler.emit = records.append  # type: ignore[method-assign]  # the shortest handler there is
+    handler.emit = records.append  # type: ignore[assignment, method-assign]  # the shortest handler
     logging.getLogger().addHandler(handler)
     yield records
     logging.getLogger().removeHandler(handler)

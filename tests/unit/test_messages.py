@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from handlers.messages import Message, compose
+from handlers.accounts import Message
+from handlers.messages import compose
 from handlers.rendering import limit, mrkdwn, render
 from handlers.wording import Links, number
 from steward.cli.notify_examples import examples
