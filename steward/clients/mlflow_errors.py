@@ -6,6 +6,8 @@ from typing import Any
 from steward.errors import NotFoundError, PermanentError, StewardError, TransientError
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_FINAL_CODES = ("FEATURE_DISABLED", "NOT_IMPLEMENTED")
+"""MLflow counts these among the 5xx; trying again changes nothing."""
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR = 408, 429, 500
 
 
@@ -21,7 +23,9 @@ def without_credentials(text: str) -> str:
 
 def is_transient(status: int) -> bool:
     """Whether an HTTP status means that asking again may work."""
-    return status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
+    return status in (_FINAL_CODES = ("FEATURE_DISABLED", "NOT_IMPLEMENTED")
+"""MLflow counts these among the 5xx; trying again changes nothing."""
+_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
 
 
 def translated(error: Any, tracking_uri: str) -> StewardError:
@@ -36,7 +40,7 @@ def translated(error: Any, tracking_uri: str) -> StewardError:
     if cause := _connection_failure(error):
         return TransientError(f"{name} cannot be reached: {without_credentials(cause)}.")
     message = without_credentials(error.message)
-    if is_transient(error.get_http_status_code()):
+    if error.error_code not in _FINAL_CODES and is_transient(error.get_http_status_code()):
         return TransientError(f"{name} failed: {message}")
     return PermanentError(f"{name} refuses: {message}")
 
