@@ -23,9 +23,7 @@ def without_credentials(text: str) -> str:
 
 def is_transient(status: int) -> bool:
     """Whether an HTTP status means that asking again may work."""
-    return status in (_FINAL_CODES = ("FEATURE_DISABLED", "NOT_IMPLEMENTED")
-"""MLflow counts these among the 5xx; trying again changes nothing."""
-_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
+    return status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
 
 
 def translated(error: Any, tracking_uri: str) -> StewardError:
