@@ -1,12 +1,13 @@
 """``steward policy``: start a policy file, check one, ask which policy governs a model."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.events import ModelRef
 from steward.policy import ChannelSpec, Mode, PolicySet
 from steward.policy.checks import NO_POLICY
@@ -21,7 +22,7 @@ from steward.settings import Settings, load_settings
 
 app = typer.Typer(help="The rules: what is validated, promoted and told.", no_args_is_help=True)
 
-INVALID, USAGE = 1, 2
+INVALID, USAGE, UNREACHABLE = 1, 2, 4
 
 
 @app.command()
@@ -69,7 +70,9 @@ def check(
 def which(
     model: Annotated[str, typer.Argument(help="Name of a registered model.")],
     *,
-    file: Annotated[Path | None, typer.Option(help="A policy file other than the set one.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A policy file other than the one in force.")
+    ] = None,
     registry: Annotated[str, typer.Option("--registry", "-r")] = "default",
     workspace: Annotated[str, typer.Option("--workspace", "-w")] = "",
     tag: Annotated[
@@ -79,9 +82,9 @@ def which(
 ) -> None:
     """Say which policy governs a model, why, and in which mode."""
     settings = _settings()
-    policies = _load(file) if file else _in_force(settings)
-    tags = _tags(tag or [])
     reference = ModelRef(model, registry, workspace)
+    policies, tags = (_load(file), {}) if file else _in_force(settings, reference)
+    tags |= _tags(tag or [])
     policy = policies.governing(reference, tags)
     is_governed = policy.name != NO_POLICY
     pattern = policy.match.pattern_for(reference, tags) if is_governed else None
@@ -166,9 +169,20 @@ def _settings() -> Settings:
         _fail(str(error), USAGE)
 
 
-def _in_force(settings: Settings) -> PolicySet:
+def _in_force(settings: Settings, model: ModelRef) -> tuple[PolicySet, dict[str, str]]:
+    """The policies that this installation acts by, and the model's tags as it last saw them."""
+    from steward.journal.policies import active, model_tags
+    from steward.journal.routing import Routing
+    from steward.journal.store import Journal, open_engine
+
     try:
-        return policies_in_force(settings)
+        if settings.database_url is None and not (settings.data_dir / "steward.db").exists():
+            return policies_in_force(settings), {}  # nothing ran here yet
+        journal = Journal(open_engine(settings.journal_url), Routing({}))
+        with closing(journal), journal.read() as connection:
+            return active(connection), model_tags(connection, model)
+    except JournalUnavailableError as error:
+        _fail(str(error), UNREACHABLE)
     except ConfigurationError as error:
         _fail(str(error), INVALID)
 

@@ -8,10 +8,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from steward.cli.policy import app
+from steward.journal.migrate import upgrade
+from steward.journal.policies import activate
+from steward.journal.routing import Routing
+from steward.journal.store import Journal, open_engine
 from steward.policy import PolicySet
+from steward.settings import load_settings
 
 BLOCK = re.compile(r"```yaml\n(version: 1\n.*?)```", re.DOTALL)
 DOCS = Path(__file__).parents[2] / "docs/policy.md"
+EXAMPLES = DOCS.parents[1] / "examples/policies"
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +157,27 @@ def test_every_policy_in_the_documentation_is_valid() -> None:
     assert blocks
     for block in blocks:
         PolicySet.parse(block)
+
+
+def test_which_answers_for_the_policy_that_the_installation_acts_by() -> None:
+    journal = Journal(open_engine(load_settings().journal_url), Routing({}))
+    upgrade(journal)
+    activate(journal, PolicySet.built_in(), file="built-in policy")
+    journal.close()
+
+    assert "churn is governed by default@" in run("which", "churn").output
+
+
+def test_the_documentation_shows_what_the_commands_print() -> None:
+    documented = DOCS.read_text(encoding="utf-8")
+
+    printed = [
+        run("init", "--output", "steward.yaml").output,
+        run("check", "steward.yaml").output,
+        run("which", "churn", "--file", str(EXAMPLES / "fraud.yaml")).output,
+    ]
+
+    for output in printed:
+        assert output.strip() in documented
+    for example in re.findall(r"fraud@([0-9a-f]{12})", documented):
+        assert PolicySet.load(EXAMPLES / "fraud.yaml").hash.startswith(example)
