@@ -1,0 +1,86 @@
+"""Write where a version stands onto the version itself, as tags, for whoever looks at it in MLflow.
+
+Off the main walk: a tag that fails delays no promotion. Only tags that differ are written.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import quote
+
+from steward.errors import NotFoundError
+from steward.events import Event, EventType, ModelRef
+from steward.policy import Mode
+from steward.ports import Done, Intent, Outcome, Services, Skipped, Verdict, Wait
+
+LONGEST_REASON = 500
+LOOKS = 3
+SOON = timedelta(seconds=2)
+
+
+def annotate(event: Event, services: Services) -> Outcome:
+    """Bring the tags of Steward up to the version's standing verdict."""
+    model, version = event.model, event.version
+    if model is None or version is None:
+        return Skipped("the event names no version")
+    if services.mode == Mode.OBSERVE:
+        return Skipped("mode observe: nothing is written")
+    verdict = services.history.verdict(model, version)
+    if verdict is None:
+        return Skipped("no verdict yet")
+    if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
+        # The decision is a moment away and brings its own tags: do not write in its way.
+        return Wait(event.recorded_at + SOON, "being decided", check_seconds=SOON.total_seconds())
+    try:
+        tags = services.registry.version(model, version).tags
+    except NotFoundError:
+        return Skipped("the version was deleted")
+    return _bring_up(services, model, version, verdict, dict(tags))
+
+
+def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
+    return event.type == EventType.VALIDATED and verdict.verdict == "waiting"
+
+
+def _bring_up(
+    services: Services, model: ModelRef, version: str, verdict: Verdict, tags: dict[str, str]
+) -> Outcome:
+    """Write, then look at the verdict again: two of us may write at once, the last one is right."""
+    written: dict[str, str] = {}
+    for _ in range(LOOKS):
+        wanted = tags_of(verdict, model, version, services)
+        different = {key: value for key, value in wanted.items() if tags.get(key) != value}
+        if different:
+            services.ledger.intend(
+                [Intent(model, version, f"tag:{key}", value) for key, value in different.items()]
+            )
+            for key, value in different.items():
+                services.registry.set_version_tag(model, version, key, value)
+            tags |= different
+            written |= different
+        latest = services.history.verdict(model, version)
+        if latest is None or latest == verdict:
+            break
+        verdict = latest
+    if not written:
+        return Skipped("the tags say so already")
+    return Done(note=f"wrote {', '.join(sorted(written))}")
+
+
+def tags_of(
+    verdict: Verdict, model: ModelRef, version: str, services: Services
+) -> Mapping[str, str]:
+    """The tags of a verdict; the address only where people can open one."""
+    tags = {
+        "steward.verdict": verdict.verdict,
+        "steward.reason": _one_line("; ".join(verdict.reasons) or verdict.code or verdict.verdict),
+        "steward.policy": verdict.policy or services.policy.ref,
+    }
+    if services.public_url:
+        base, name = services.public_url.rstrip("/"), quote(model.name, safe="")
+        tags["steward.url"] = f"{base}/api/v1/models/{name}/explain?version={quote(version)}"
+    return tags
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"

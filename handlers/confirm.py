@@ -1,0 +1,149 @@
+"""Read who is Production after somebody changed a stage or an alias, and keep the mirror in step.
+
+Runs in the lane ``production``. What it reads is recorded as the champion; the journal makes
+``registered_model.champion_changed`` of a difference, so people's changes reach the replicas too.
+"""
+
+from typing import Literal
+
+from handlers import changeover, production
+from handlers.production import TWO_IN_PRODUCTION, Production
+from steward.errors import NotFoundError
+from steward.events import Event, EventType, NewEvent
+from steward.policy import Mode, Policy
+from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
+
+Moved = Literal["neither", "truth", "mirror", "both"]
+ALIASES = frozenset({EventType.ALIAS_CREATED, EventType.ALIAS_DELETED})
+
+
+def confirm(event: Event, services: Services) -> Outcome:
+    """Look, and record the champion; in mode act let truth and mirror follow each other."""
+    model = event.model
+    if model is None:
+        return Skipped("the event names no model")
+    look = services.history.look(model)
+    try:
+        found = production.read(services, model)
+    except NotFoundError:
+        return Skipped("the model was deleted")
+    if found.problem == TWO_IN_PRODUCTION:
+        return _violated(event, services, TWO_IN_PRODUCTION, found.reason)
+    may_write = services.mode == Mode.ACT and not services.history.paused(model)
+    if not may_write or not changeover.has_mirror(services) or found.truth == found.mirror:
+        return Done(readings=(_champion(look, found),))
+    return _settle(event, services, look, found)
+
+
+def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:
+    """Truth and mirror differ: the one that moved wins, if both agreed before."""
+    before = look.value("", "champion")
+    moved = what_moved(event, before, found, services.policy)
+    if moved == "neither":
+        return Done(readings=(_champion(look, found),))
+    if moved == "truth" and not found.truth:
+        return _clear_mirror(services, look, found)
+    if moved in ("truth", "mirror"):
+        (wins,) = found.truth if moved == "truth" else found.mirror
+        previous = before if before in found.versions and before != wins else None
+        return Done(
+            readings=changeover.change(services, found, wins, previous=previous),
+            note=f"version {wins} was made Production by hand; the {_other(moved)} followed",
+        )
+    detail = (
+        f"{_place(services.policy)} has {_tell(found.truth)}, its mirror has {_tell(found.mirror)}"
+        f", and Production was {_tell((before,) if before else ())}"
+    )
+    return _violated(event, services, "mirror_differs", detail, _champion(look, found))
+
+
+def what_moved(event: Event, before: str | None, found: Production, policy: Policy) -> Moved:
+    """Which of the two changed since both named ``before``; "both" when that is not how it was.
+
+    Pure. A mirror that merely lags from long ago did not move, and neither did a truth that never
+    named anything.
+    """
+    truth = found.truth[0] if found.truth else None
+    mirror = found.mirror[0] if len(found.mirror) == 1 else None
+    has_truth_moved = truth != before and (truth is not None or _left_truth(event, policy, before))
+    if has_truth_moved:
+        return "truth" if mirror == before else "both"
+    if not _is_about_mirror(event, policy):
+        return "neither"
+    # A mirror that was taken away says nothing about who should be Production.
+    return "mirror" if mirror is not None and _agreed(event, before) else "both"
+
+
+def _left_truth(event: Event, policy: Policy, before: str | None) -> bool:
+    """Whether the event took the champion out of its stage, or its alias away."""
+    rule = policy.production
+    if rule.stage:
+        is_transition = event.type == EventType.VERSION_TRANSITIONED
+        return is_transition and event.version == before and event.before == rule.stage
+    return event.type == EventType.ALIAS_DELETED and _alias_of(event) == rule.alias
+
+
+def _is_about_mirror(event: Event, policy: Policy) -> bool:
+    rule = policy.production
+    if rule.stage:
+        return event.type in ALIASES and _alias_of(event) == rule.mirror_alias
+    is_transition = event.type == EventType.VERSION_TRANSITIONED
+    return is_transition and rule.mirror_stage in (event.before, event.after)
+
+
+def _agreed(event: Event, before: str | None) -> bool:
+    """Whether the mirror named the champion until this event; a stage's event cannot tell."""
+    return event.type not in ALIASES or event.before == before
+
+
+def _alias_of(event: Event) -> str | None:
+    """The alias that moved: MLflow's webhook says ``alias``, a reading says ``key``."""
+    return event.data.get("alias") or event.data.get("key")
+
+
+def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
+    """Production was emptied by hand: the mirror names nothing any more either."""
+    rule, model = services.policy.production, found.model
+    if rule.mirror_alias:
+        services.ledger.intend([Intent(model, "", f"alias:{rule.mirror_alias}", None)])
+        services.registry.delete_alias(model, rule.mirror_alias)
+    else:
+        archived = [Intent(model, version, "stage", "Archived") for version in found.mirror]
+        services.ledger.intend(archived)
+        for version in found.mirror:
+            services.registry.set_stage(model, version, "Archived", archive_existing=False)
+    back = production.read(services, model)
+    return Done(readings=(_champion(look, back),), note="Production was emptied by hand")
+
+
+def _champion(look: Look, found: Production) -> Reading:
+    return look.reading("", "champion", found.version)
+
+
+def _violated(
+    event: Event, services: Services, violation: str, detail: str, *readings: Reading
+) -> Done:
+    """Tell people, write nothing; a registry that is only observed breaks no rule of ours."""
+    if services.mode == Mode.OBSERVE:
+        return Done(readings=readings, note=detail)
+    told = {
+        "violation": violation,
+        "detail": detail,
+        "policy": services.policy.ref,
+        "mode": str(services.mode),
+    }
+    violated = NewEvent(EventType.POLICY_VIOLATED, event.model, event.version, data=told)
+    return Done(events=(violated,), readings=readings)
+
+
+def _place(policy: Policy) -> str:
+    rule = policy.production
+    return f"stage {rule.stage}" if rule.stage else f"alias {rule.alias}"
+
+
+def _tell(versions: tuple[str, ...]) -> str:
+    return f"version {' and '.join(versions)}" if versions else "none"
+
+
+def _other(moved: Moved) -> str:
+    return "mirror" if moved == "truth" else "truth"

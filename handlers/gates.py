@@ -1,0 +1,136 @@
+"""The gates of ``require``: what the registry holds of one version against what the policy asks.
+
+Called by ``validate``. Pure. What can still come is missing; what is there and wrong has failed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, tell
+from steward.policy import Policy, tag_matches
+from steward.policy.model import Bounds, TagValue
+from steward.ports import Evidence, VersionInfo
+
+Status = Literal["pass", "fail", "missing", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate's result; ``code`` says how it failed, ``waits_for`` what would decide it."""
+
+    name: str
+    status: Status
+    detail: str
+    code: str = ""
+    waits_for: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What an event keeps of it."""
+        return {key: value for key, value in asdict(self).items() if value}
+
+
+def measure(policy: Policy, evidence: Evidence, version: VersionInfo) -> dict[str, Lookup]:
+    """Every metric that the policy declares, by its own name."""
+    return {name: find(metric, evidence, version) for name, metric in policy.metrics.items()}
+
+
+def judge(
+    policy: Policy, version: VersionInfo, evidence: Evidence, metrics: Mapping[str, Lookup]
+) -> tuple[Gate, ...]:
+    """Every gate of the policy, and for each metric it compares by that there is a value."""
+    require = policy.require
+    gates = [_metric_gate(name, metrics[name], require.metrics.get(name)) for name in _used(policy)]
+    gates += [_required_tag(key, version.tags) for key in require.required_tags]
+    gates += [_tag(key, value, version.tags) for key, value in require.tags.items()]
+    gates += [_pattern(key, regex, version.tags) for key, regex in require.tag_patterns.items()]
+    if require.description:
+        gates.append(_there("description", version.description.strip(), "a description"))
+    if require.signature:
+        gates.append(_signature(evidence.has_signature))
+    gates += [_there(f"lineage {key}", evidence.lineage.get(key), key) for key in require.lineage]
+    return tuple(gates)
+
+
+def _used(policy: Policy) -> Iterator[str]:
+    """The metrics that a verdict on this version will need, each once."""
+    when = policy.promote.when
+    compared = (when.metric,) if when else ()
+    yield from dict.fromkeys((*policy.require.metrics, *compared, *policy.promote.not_worse))
+
+
+def _metric_gate(name: str, lookup: Lookup, bounds: Bounds | None) -> Gate:
+    gate = f"metric {name}"
+    match lookup:
+        case Missing(detail):
+            wanted = detail.partition(";")[0].removeprefix("no ")
+            return Gate(gate, "missing", detail, waits_for=wanted)
+        case Ambiguous(detail):
+            return Gate(gate, "unclear", detail, "ambiguous")
+        case Invalid(detail):
+            return Gate(gate, "fail", detail, "metric_invalid")
+        case Found():
+            return _within(gate, lookup, bounds or Bounds())
+
+
+def _within(gate: str, found: Found, bounds: Bounds) -> Gate:
+    measured = f"{found.name} {tell(found.value)}"
+    if bounds.min is not None and found.value < bounds.min:
+        detail = f"{measured} is below the minimum of {tell(bounds.min)}"
+        return Gate(gate, "fail", detail, "below_minimum")
+    if bounds.max is not None and found.value > bounds.max:
+        detail = f"{measured} is above the maximum of {tell(bounds.max)}"
+        return Gate(gate, "fail", detail, "above_maximum")
+    limits = [f"at least {tell(bounds.min)}"] if bounds.min is not None else []
+    limits += [f"at most {tell(bounds.max)}"] if bounds.max is not None else []
+    return Gate(gate, "pass", f"{measured} is {' and '.join(limits) or 'known'}")
+
+
+def _required_tag(key: str, tags: Mapping[str, str]) -> Gate:
+    return _there(f"tag {key}", tags.get(key, "").strip(), f"tag {key}")
+
+
+def _tag(key: str, expected: TagValue, tags: Mapping[str, str]) -> Gate:
+    actual, wanted = tags.get(key), _tell_expected(expected)
+    if actual is None:
+        detail = f"no tag {key}; {wanted} is required"
+        return Gate(f"tag {key}", "missing", detail, waits_for=f"tag {key}")
+    if tag_matches(expected, actual):
+        return Gate(f"tag {key}", "pass", f"tag {key} is {actual}")
+    detail = f"tag {key} is {actual}; {wanted} is required"
+    return Gate(f"tag {key}", "fail", detail, "gate_failed")
+
+
+def _tell_expected(expected: TagValue) -> str:
+    values = expected if isinstance(expected, tuple) else (expected,)
+    return " or ".join(
+        str(value).lower() if isinstance(value, bool) else str(value) for value in values
+    )
+
+
+def _pattern(key: str, regex: str, tags: Mapping[str, str]) -> Gate:
+    actual = tags.get(key)
+    if actual is None:
+        detail = f"no tag {key}; it must match {regex}"
+        return Gate(f"tag {key}", "missing", detail, waits_for=f"tag {key}")
+    if re.search(regex, actual):  # anchored as the policy's author anchored it
+        return Gate(f"tag {key}", "pass", f"tag {key} is {actual}")
+    detail = f"tag {key} is {actual}, which does not match {regex}"
+    return Gate(f"tag {key}", "fail", detail, "gate_failed")
+
+
+def _signature(has_signature: bool | None) -> Gate:
+    if has_signature is None:
+        detail = "the model's files could not be read, so its signature is unknown"
+        return Gate("signature", "missing", detail, waits_for="the model's files")
+    if has_signature:
+        return Gate("signature", "pass", "the model has a signature")
+    return Gate("signature", "fail", "the model has no signature", "gate_failed")
+
+
+def _there(gate: str, value: str | None, what: str) -> Gate:
+    if value:
+        return Gate(gate, "pass", f"{what} is there")
+    detail = f"no {what.removeprefix('a ')}"
+    return Gate(gate, "missing", detail, waits_for=what)

@@ -1,0 +1,136 @@
+"""Promote a version that passed its gates, if it beats Production: load, decide, act, say so.
+
+Runs in the model's lane ``production``, for ``model_version.validated``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from handlers import changeover, production
+from handlers.decisions import Decision, Facts, Measured, decide
+from handlers.gates import measure
+from handlers.production import Production
+from handlers.verdicts import verdict_event
+from steward.errors import NotFoundError, TransientError
+from steward.events import Event, EventType, ModelRef
+from steward.policy import Mode
+from steward.ports import Done, Look, Outcome, Services, Skipped, Wait
+
+PAUSED_FOR = timedelta(days=30)
+PAUSED_CHECK_SECONDS = 3600.0
+
+
+def promote(event: Event, services: Services) -> Outcome:
+    """Compare the version with Production as it is now, and make it Production if it is better."""
+    model, version = event.model, event.version
+    if model is None or version is None:
+        return Skipped("the event names no version")
+    if paused := services.history.paused(model):
+        return Wait(
+            services.clock.now() + PAUSED_FOR,
+            paused,
+            check_seconds=PAUSED_CHECK_SECONDS,
+            then=("annotate",),
+        )
+    if rejected := _rejected_since(event, model, version, services):
+        return Skipped(rejected)
+    try:
+        # Production may change while the replicas prepare: judged anew once, here and now.
+        outcome = _judge(event, model, version, services) or _judge(event, model, version, services)
+    except NotFoundError as error:
+        return Skipped(f"the version was deleted: {error}")
+    if outcome is None:
+        raise TransientError(f"Production of {model} changed twice while replicas prepared")
+    return outcome
+
+
+def _rejected_since(event: Event, model: ModelRef, version: str, services: Services) -> str | None:
+    """A validation that was overtaken by a later one promotes nothing."""
+    standing = services.history.verdict(model, version)
+    if standing is None or standing.verdict != "rejected" or standing.at is None:
+        return None
+    return "rejected since" if standing.at > event.recorded_at else None
+
+
+def _judge(event: Event, model: ModelRef, version: str, services: Services) -> Outcome | None:
+    """Decide and act; None when Production changed in between."""
+    look = services.history.look(model)
+    found = production.read(services, model)
+    if version not in found.versions:
+        return Skipped("the version was deleted")
+    if found.version == version and changeover.was_begun(services, found):
+        return _finish(event, services, look, found)
+    decision = _decide(services, found, version)
+    if decision.kind == "nothing":
+        return Skipped(decision.reasons[0])
+    if decision.kind != "promote":
+        kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
+        return Done(events=(verdict_event(kind, event, services, decision),))
+    if services.mode != Mode.ACT:
+        return _would_promote(event, services, decision)
+    return _act(event, services, decision, found)
+
+
+def _decide(services: Services, found: Production, version: str) -> Decision:
+    """Gather the evidence of both sides, and judge."""
+    champion = None
+    if found.version and found.version != version:
+        champion = _measured(services, found, found.version)
+    facts = Facts(
+        found,
+        services.history.rejected_by_person(found.model),
+        services.history.rolled_back_from(found.model),
+    )
+    return decide(services.policy, _measured(services, found, version), champion, facts)
+
+
+def _measured(services: Services, found: Production, version: str) -> Measured:
+    info = found.versions[version]
+    return Measured(version, measure(services.policy, services.registry.evidence(info), info))
+
+
+def _would_promote(event: Event, services: Services, decision: Decision) -> Done:
+    first, *others = decision.reasons
+    would = f"would be promoted: {first}; mode is {services.mode}"
+    held = replace(decision, kind="hold", code=str(services.mode), reasons=(would, *others))
+    told = {"would": "promoted"}
+    return Done(events=(verdict_event(EventType.HELD, event, services, held, told),))
+
+
+def _act(event: Event, services: Services, decision: Decision, found: Production) -> Outcome | None:
+    """Replicas first, so that Production never names a version that cannot be served."""
+    preparation = changeover.prepare(services, found.model, decision.candidate.version)
+    told = {"prepared": preparation.as_list()}
+    if preparation.refusal:
+        reasons = (preparation.refusal, *decision.reasons)
+        held = replace(decision, kind="hold", code="not_servable", reasons=reasons)
+        return Done(events=(verdict_event(EventType.HELD, event, services, held, told),))
+    now = production.read(services, found.model)
+    if (now.version, now.problem) != (found.version, found.problem):
+        return None
+    return _change(event, services, decision, now, told=told)
+
+
+def _finish(event: Event, services: Services, look: Look, found: Production) -> Outcome:
+    """An earlier try wrote Production and no more: judge as it did, and write the rest."""
+    previous = changeover.before_it(services, look, found)
+    version, before = found.version or "", replace(found, version=previous, problem="")
+    return _change(event, services, _decide(services, before, version), before, told={})
+
+
+def _change(
+    event: Event,
+    services: Services,
+    decision: Decision,
+    before: Production,
+    *,
+    told: Mapping[str, Any],
+) -> Done:
+    """Write it; ``before.version`` is the version that it replaces."""
+    version = decision.candidate.version
+    readings = changeover.change(services, before, version, previous=before.version)
+    promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
+    promoted = replace(promoted, before=before.version, after=version)
+    return Done(events=(promoted,), readings=readings)

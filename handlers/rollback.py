@@ -1,0 +1,129 @@
+"""Go back to the previous good version, by the same road as a promotion.
+
+Runs in the model's lane ``production``: for ``rollback.requested``, and for ``rollout.failed``
+where the policy asks for it.
+"""
+
+from dataclasses import replace
+
+from handlers import changeover, production
+from handlers.production import TWO_IN_PRODUCTION, Production
+from steward.errors import NotFoundError, PermanentError
+from steward.events import Event, EventType, ModelRef, NewEvent
+from steward.policy import Mode
+from steward.ports import Done, Outcome, Services, Skipped
+
+ROLLBACKS = frozenset({EventType.ROLLBACK_REQUESTED, EventType.ROLLED_BACK})
+
+
+def rollback(event: Event, services: Services) -> Outcome:
+    """Leave the present Production for an earlier version, and say so."""
+    model = event.model
+    if model is None:
+        return Skipped("the event names no model")
+    if services.mode != Mode.ACT:
+        return Skipped(f"mode is {services.mode}: Production is not changed")
+    if unfit := _why_not_automatic(event, model, services):
+        return Skipped(unfit)
+    try:
+        return _go_back(event, services, model)
+    except NotFoundError:
+        return Skipped("the model was deleted")
+
+
+def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
+    look = services.history.look(model)
+    found = production.read(services, model)
+    if changeover.was_begun(services, found):  # an earlier try wrote Production and no more
+        previous = changeover.before_it(services, look, found)
+        return _change(event, services, replace(found, version=previous), found.version or "")
+    target, reason = _target(event, services, found)
+    if target is None:
+        return Skipped(reason)
+    preparation = changeover.prepare(services, model, target)
+    if preparation.refusal:
+        raise PermanentError(f"Production stays version {found.version}: {preparation.refusal}")
+    now = production.read(services, model)
+    if now.version != found.version:
+        return Skipped(f"Production became version {now.version} while the replicas prepared")
+    return _change(event, services, now, target)
+
+
+def _why_not_automatic(event: Event, model: ModelRef, services: Services) -> str | None:
+    """One step back, only after a promotion's own rollout, only where a live replica refused.
+
+    None when it may be, and always for what a person asked for.
+    """
+    if event.type != EventType.ROLLOUT_FAILED:
+        return None
+    if services.policy.reload.on_failure != "rollback":
+        return "the policy says to tell people, not to roll back"
+    if event.data.get("cause") != EventType.PROMOTED:
+        return "only a promotion is rolled back by itself"
+    if any(cause.type in ROLLBACKS for cause in services.history.chain(event.id)):
+        return "this already comes from a rollback"
+    if not any(replica.get("refused") for replica in event.data.get("replicas", ())):
+        return "no live replica refused the version; one that is down demotes nothing"
+    paused = services.history.paused(model)
+    return f"automation is {paused}" if paused else None
+
+
+def _target(event: Event, services: Services, found: Production) -> tuple[str | None, str]:
+    """The version to go back to; or None, and why there is none."""
+    model, wanted = found.model, event.data.get("to")
+    if found.problem == TWO_IN_PRODUCTION:
+        return None, found.reason
+    if event.type == EventType.ROLLOUT_FAILED and found.version != event.data.get("version"):
+        return None, f"superseded: Production is version {found.version} by now"
+    if wanted is not None:
+        return _asked_for(str(wanted), services, found)
+    left = services.history.rolled_back_from(model)
+    for version in services.history.champions(model):
+        is_present = version == found.version
+        if is_present or version not in found.versions or version in left:
+            continue
+        if _is_rejected(version, model, services):
+            continue
+        return version, ""
+    return None, f"{model} has no earlier good version to go back to"
+
+
+def _asked_for(version: str, services: Services, found: Production) -> tuple[str | None, str]:
+    if version == found.version:
+        return None, f"version {version} is Production already"
+    if version not in found.versions:
+        return None, f"{found.model} has no version {version}"
+    if _is_rejected(version, found.model, services):
+        return None, f"version {version} was rejected"
+    return version, ""
+
+
+def _is_rejected(version: str, model: ModelRef, services: Services) -> bool:
+    standing = services.history.verdict(model, version)
+    by_policy = standing is not None and standing.verdict == "rejected"
+    return by_policy or version in services.history.rejected_by_person(model)
+
+
+def _change(event: Event, services: Services, before: Production, target: str) -> Done:
+    """Write it; ``before.version`` is the version that is left."""
+    readings = changeover.change(services, before, target, previous=before.version)
+    is_automatic = event.type == EventType.ROLLOUT_FAILED
+    reason = event.data.get("reason") or ("a replica refused it" if is_automatic else "")
+    told = f"rolled back to version {target}" + (f": {reason}" if reason else "")
+    rolled_back = NewEvent(
+        EventType.ROLLED_BACK,
+        before.model,
+        before.version,
+        before=before.version,
+        after=target,
+        data={
+            "verdict": "rolled_back",
+            "code": "rollout_failed" if is_automatic else "asked_for",
+            "reasons": [told],
+            "reason": reason,
+            "actor": event.data.get("actor") or "steward",
+            "policy": services.policy.ref,
+            "mode": str(services.mode),
+        },
+    )
+    return Done(events=(rolled_back,), readings=readings)

@@ -1,0 +1,173 @@
+"""Judge a version by its gates: on what the registry holds now, waiting for what is not there yet.
+
+Runs for ``model_version.created``, and again when evidence of a held or rejected version changes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handlers.decisions import Decision, Measured
+from handlers.gates import Gate, Status, judge, measure
+from handlers.metrics import Found, Lookup
+from handlers.verdicts import found_metric, verdict_event
+from steward.errors import NotFoundError
+from steward.events import Event, EventType, ModelRef, NewEvent
+from steward.policy import Mode, Policy
+from steward.ports import Done, Outcome, Services, Skipped, VersionInfo, Wait
+
+JUDGED_AGAIN = frozenset({"held", "rejected"})
+TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A version and what its evidence came to."""
+
+    version: VersionInfo
+    gates: tuple[Gate, ...]
+    metrics: Mapping[str, Lookup]
+    lineage: Mapping[str, str]
+
+    def having(self, status: Status) -> list[Gate]:
+        """The gates that ended so."""
+        return [gate for gate in self.gates if gate.status == status]
+
+
+def validate(event: Event, services: Services) -> Outcome:
+    """Look, judge, and say so; or wait for what may still come."""
+    model, number, policy = event.model, event.version, services.policy
+    if model is None or number is None:
+        return Skipped("the event names no version")
+    if policy.name == "none":
+        return Skipped(f"no policy governs {model}")
+    if event.type != EventType.VERSION_CREATED:
+        idle = _why_not_again(event, services) or _where_it_stands(model, number, services)
+        if idle:
+            return Skipped(idle)
+    try:
+        version = services.registry.version(model, number)
+    except NotFoundError:
+        return Skipped("the version was deleted")
+    deadline = _deadline(event, version, policy)
+    if version.status != "READY":
+        return _not_ready(event, services, version, deadline)
+
+    evidence = services.registry.evidence(version, with_signature=policy.require.signature)
+    metrics = measure(policy, evidence, version)
+    gates = judge(policy, version, evidence, metrics)
+    return _conclude(event, services, Judged(version, gates, metrics, evidence.lineage), deadline)
+
+
+def _conclude(event: Event, services: Services, judged: Judged, deadline: datetime) -> Outcome:
+    """What failed rejects at once; what is unclear holds; what is missing is waited for."""
+    if failed := judged.having("fail"):
+        return _ended(EventType.REJECTED, failed[0].code, failed, event, services, judged=judged)
+    if unclear := judged.having("unclear"):
+        return _ended(EventType.HELD, unclear[0].code, unclear, event, services, judged=judged)
+    missing = judged.having("missing")
+    if missing and services.clock.now() < deadline:
+        return _wait(deadline, ", ".join(gate.waits_for for gate in missing), services)
+    if missing:
+        kind = EventType.HELD if services.policy.on_missing == "hold" else EventType.REJECTED
+        return _ended(kind, "incomplete", missing, event, services, judged=judged)
+    return Done(events=(_validated(event, services, judged),))
+
+
+def _why_not_again(event: Event, services: Services) -> str | None:
+    """Why news of a version is no evidence; None when it may be."""
+    if event.seen_by == "self":
+        return "Steward's own change"
+    key = str(event.data.get("key", ""))
+    if event.type in TAGS and not _reads_tag(services.policy, key):
+        return f"no rule reads the tag {key}"
+    if event.type == EventType.VERSION_UPDATED and not services.policy.require.description:
+        return "no rule reads the description"
+    return None
+
+
+def _where_it_stands(model: ModelRef, number: str, services: Services) -> str | None:
+    """Why a version is not judged again, whatever the news; None when it is."""
+    standing = services.history.verdict(model, number)
+    if standing is None:
+        return "not judged yet, or registered before Steward watched"
+    if standing.verdict not in JUDGED_AGAIN:
+        return f"the version is {standing.verdict}"
+    if number in services.history.rejected_by_person(model):
+        return "a person rejected the version"
+    return None
+
+
+def _reads_tag(policy: Policy, key: str) -> bool:
+    """Whether the policy looks at a tag; never at those that Steward itself writes."""
+    require = policy.require
+    read = {*require.required_tags, *require.tags, *require.tag_patterns}
+    for metric in policy.metrics.values():
+        read.update(metric.names if metric.from_ == "tags" else ())
+    return key in read and not key.startswith("steward.")
+
+
+def _deadline(event: Event, version: VersionInfo, policy: Policy) -> datetime:
+    """Counted from the registration, so that news and replays never begin a new wait."""
+    is_created = event.type == EventType.VERSION_CREATED
+    since = event.occurred_at if is_created else version.created_at
+    return since + timedelta(seconds=policy.wait_seconds)
+
+
+def _wait(deadline: datetime, what: str, services: Services) -> Wait:
+    reason = f"waiting for {what} until {deadline:%H:%M} UTC"
+    return Wait(deadline, reason, then=() if services.mode == Mode.OBSERVE else ("annotate",))
+
+
+def _not_ready(
+    event: Event, services: Services, version: VersionInfo, deadline: datetime
+) -> Outcome:
+    """The registry is still copying the model, or gave up."""
+    if version.status.startswith("PENDING") and services.clock.now() < deadline:
+        return _wait(deadline, "the registry to finish the registration", services)
+    gate = Gate("status", "missing", f"the registry says {version.status}")
+    judged = Judged(version, (gate,), {}, {})
+    return _ended(EventType.HELD, "not_ready", [gate], event, services, judged=judged)
+
+
+def _ended(
+    kind: EventType,
+    code: str,
+    because: list[Gate],
+    event: Event,
+    services: Services,
+    *,
+    judged: Judged,
+) -> Done:
+    """The version ends here; Production was not looked at."""
+    when = services.policy.promote.when
+    decision = Decision(
+        "hold" if kind == EventType.HELD else "reject",
+        code,
+        tuple(gate.detail for gate in because),
+        Measured(judged.version.version, judged.metrics),
+        metric=when.metric if when else next(iter(services.policy.require.metrics), None),
+    )
+    told = {"gates": [gate.as_dict() for gate in judged.gates]}
+    return Done(events=(verdict_event(kind, event, services, decision, told),))
+
+
+def _validated(event: Event, services: Services, judged: Judged) -> NewEvent:
+    found = {
+        name: found_metric(value)
+        for name, value in judged.metrics.items()
+        if isinstance(value, Found)
+    }
+    return NewEvent(
+        EventType.VALIDATED,
+        model=event.model,
+        version=event.version,
+        data={
+            "gates": [gate.as_dict() for gate in judged.gates],
+            "metrics": found,
+            "run_id": judged.version.run_id,
+            "lineage": dict(judged.lineage),
+            "policy": services.policy.ref,
+            "mode": str(services.mode),
+        },
+    )

@@ -1,0 +1,105 @@
+"""The events that carry a verdict: held, rejected, promoted, with numbers, reasons, what to do.
+
+Called by ``validate`` and ``promote``. The keys of ``data`` are read by ``notify``, the API and the
+CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next.
+"""
+
+import shlex
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from handlers.decisions import Decision, Measured
+from handlers.metrics import Found, tell
+from steward.events import Event, EventType, NewEvent
+from steward.ports import Services
+
+_VERDICTS = {
+    EventType.HELD: "held",
+    EventType.REJECTED: "rejected",
+    EventType.PROMOTED: "promoted",
+}
+_REPLAY = "When the cause is gone: steward events replay {event}."
+_BY_HAND = "To promote it all the same, give it {place} in MLflow."
+_NEXT = {
+    "incomplete": "Add what is missing: the version is then judged again.",
+    "ambiguous": "Say in the policy which value counts: `dataset`, or `if_several: latest`.",
+    "production_unclear": "Put that line into the policy, then: steward events replay {event}.",
+    "two_in_production": "Leave one version in Production, then: steward events replay {event}.",
+    "champion_metric_missing": "Log it for Production, then: steward events replay {event}.",
+    "champion_metric_ambiguous": _REPLAY,
+    "champion_metric_invalid": _REPLAY,
+    "not_servable": _REPLAY,
+    "not_ready": _REPLAY,
+    "first_version": "To make it the first Production, give it {place} in MLflow.",
+    "no_rule": _BY_HAND,
+    "rolled_back_from": _BY_HAND,
+    "older_than_production": _BY_HAND,
+    "recommend": "Give it {place} in MLflow, or set `mode: act` in the policy.",
+    "beats_production": "To go back: steward rollback {model}.",
+}
+
+
+def verdict_event(
+    kind: EventType,
+    event: Event,
+    services: Services,
+    decision: Decision,
+    extra: Mapping[str, Any] | None = None,
+) -> NewEvent:
+    """The event that records a decision on the version that ``event`` is about."""
+    return NewEvent(
+        kind,
+        model=event.model,
+        version=event.version,
+        data={
+            "verdict": _VERDICTS[kind],
+            "code": decision.code,
+            "reasons": list(decision.reasons),
+            "metric": decision.metric,
+            "candidate": _score(decision.candidate, decision.metric),
+            "champion": _score(decision.champion, decision.metric),
+            "margin": _number(decision.required),
+            "gain": _number(decision.gain),
+            "policy": services.policy.ref,
+            "mode": str(services.mode),
+            "next": _next(decision.code, event, services),
+            **(extra or {}),
+        },
+    )
+
+
+def place(services: Services) -> str:
+    """Where the policy looks for Production, as a person would say it: stage Production."""
+    rule = services.policy.production
+    return f"stage {rule.stage}" if rule.stage else f"alias {rule.alias}"
+
+
+def found_metric(found: Found) -> dict[str, Any]:
+    """A metric's value as events keep it; numbers are text, so that none loses a digit."""
+    return {
+        "name": found.name,
+        "value": tell(found.value),
+        "dataset": found.dataset,
+        "origin": found.origin,
+        "subject": found.subject_id,
+    }
+
+
+def _score(side: Measured | None, metric: str | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    found = side.of(metric) if metric else None
+    if isinstance(found, Found):
+        return {"version": side.version, **found_metric(found)}
+    return {"version": side.version, "value": None}
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else tell(value)
+
+
+def _next(code: str, event: Event, services: Services) -> list[str]:
+    sentence = _NEXT.get(code)
+    model = shlex.quote(event.model.name) if event.model else ""
+    return [sentence.format(event=event.id, place=place(services), model=model)] if sentence else []
