@@ -236,7 +236,10 @@ class Reading:
 class Look(Protocol):
     """Revisions of one model's facets and the time, noted before asking the registry."""
 
-    read_at: datetime
+    @property
+    def read_at(self) -> datetime:
+        """When the look began: since when the registry vouches for what it then says."""
+        ...
 
     def reading(self, subject: str, facet: str, value: Any) -> Reading:
         """What the registry then said of one facet."""

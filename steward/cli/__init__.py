@@ -1,5 +1,5 @@
-"""The `steward` command: one module per noun."""
+"""The `steward` command: one module per noun. It composes processes; nobody imports it."""
 
+from steward.cli.app import main
 
-def main() -> None:
-    """Entry point."""
+__all__ = ["main"]

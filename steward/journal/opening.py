@@ -3,7 +3,7 @@
 from steward.journal.migrate import upgrade
 from steward.journal.routing import Routing
 from steward.journal.store import Journal, open_engine
-from steward.policy.channels import settings_channels
+from steward.policy.installed import settings_channels
 from steward.settings import Settings
 
 

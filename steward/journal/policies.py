@@ -20,7 +20,7 @@ def active(connection: "Connection") -> PolicySet:
     """The policies in force; observing only, when none was ever activated."""
     newest = select(policies.c.text, policies.c.file).order_by(policies.c.seq.desc()).limit(1)
     row = connection.execute(newest).first()
-    return _parsed(row.text, row.file) if row else PolicySet.observe_only()
+    return _parsed(row.text, row.file) if row and row.text else PolicySet.observe_only()
 
 
 @lru_cache(maxsize=8)

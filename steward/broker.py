@@ -1,0 +1,139 @@
+"""The Celery app and the hinter: the only producer of messages.
+
+A message carries a dispatch id and nothing else. The journal is the truth, so the broker may be
+emptied at any moment: the sweep hints again.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Sequence
+
+from celery import Celery
+from kombu import Queue
+from prometheus_client import Counter, Gauge
+
+from steward.journal.store import Hint
+from steward.logs import get_logger
+
+QUEUES = ("default", "validation")
+HINTS_SENT = Counter("steward_hints_total", "Hints sent to the broker", ["result"])
+BROKER_UP = Gauge("steward_broker_up", "1 if the last hint reached the broker, else 0")
+
+# Each line keeps something from being lost or done twice; docs/architecture.md says what.
+NEVER_LOSE = {
+    "task_ignore_result": True,
+    "result_backend": None,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": False,
+    "task_acks_on_failure": True,
+    "task_acks_on_timeout": True,
+    "worker_prefetch_multiplier": 1,
+    "worker_disable_prefetch": True,
+    "worker_eta_task_limit": 100,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_soft_shutdown_timeout": 5,
+    "worker_enable_soft_shutdown_on_idle": False,
+    "worker_max_tasks_per_child": 200,
+    "worker_max_memory_per_child": 900_000,
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+    "worker_send_task_events": False,
+    "task_time_limit": 600,
+    "task_soft_time_limit": 540,
+    "task_publish_retry": False,
+    "task_create_missing_queues": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_pool_acquire_timeout": 5,
+    "visibility_timeout": 1200,
+}
+REDIS_OPTIONS = {
+    "visibility_timeout": 1200,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
+    "retry_on_timeout": False,
+    "global_keyprefix": "steward:",
+}
+
+
+def celery_app(broker_url: str) -> Celery:
+    """The app that producers and workers share; queues are declared, none is made by chance."""
+    app = Celery("steward", broker=broker_url, set_as_current=False)
+    app.conf.update(NEVER_LOSE)
+    if broker_url.startswith(("redis", "rediss", "unix", "socket", "valkey")):
+        app.conf.broker_transport_options = dict(REDIS_OPTIONS)
+    app.conf.task_queues = [Queue(name) for name in QUEUES]
+    app.conf.task_default_queue = "default"
+    return app
+
+
+class Hinter:
+    """Sends hints from a thread beside the caller, many in one round trip.
+
+    A full backlog or a broker that is away drops hints: dispatches stay in the journal, and the
+    sweep hints them within seconds.
+    """
+
+    BACKLOG = 5_000
+    BATCH = 200
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._backlog: queue.SimpleQueue[Hint | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="hinter", daemon=True)
+        self._thread.start()
+        self._log = get_logger()
+
+    def send(self, hints: Sequence[Hint]) -> None:
+        """Queue hints and return at once."""
+        if self._backlog.qsize() + len(hints) > self.BACKLOG:
+            HINTS_SENT.labels("dropped").inc(len(hints))
+            return
+        for hint in hints:
+            self._backlog.put(hint)
+
+    def close(self, timeout_seconds: float = 3.0) -> None:
+        """Send what is queued, then stop."""
+        self._backlog.put(None)
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            gathered = [self._backlog.get()]
+            while len(gathered) < self.BATCH and not self._backlog.empty():
+                gathered.append(self._backlog.get())
+            is_open = None not in gathered
+            self._publish([hint for hint in gathered if hint is not None])
+
+    def _publish(self, hints: Iterable[Hint]) -> None:
+        unique = {hint.dispatch_id: hint for hint in hints}
+        if not unique:
+            return
+        try:
+            with (
+                self._app.producer_pool.acquire(block=True, timeout=5) as producer,
+                producer.batch(max_size=self.BATCH),
+            ):
+                for hint in unique.values():
+                    self._app.send_task(
+                        hint.handler,
+                        args=[hint.dispatch_id],
+                        queue=hint.queue,
+                        producer=producer,
+                        retry=False,
+                    )
+        except Exception as error:  # noqa: BLE001  # whatever the transport raises: the sweep repeats
+            if BROKER_UP._value.get() != 0:  # noqa: SLF001  # once an outage, not once a hint
+                self._log.warning("broker_unreachable", error=str(error), hints=len(unique))
+            BROKER_UP.set(0)
+            HINTS_SENT.labels("failed").inc(len(unique))
+            return
+        BROKER_UP.set(1)
+        HINTS_SENT.labels("sent").inc(len(unique))

@@ -1,0 +1,5 @@
+"""``python -m steward.cli``: how the supervisor starts the roles."""
+
+from steward.cli.app import main
+
+main()

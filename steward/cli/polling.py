@@ -1,0 +1,87 @@
+"""Runs the poller's process: the polling shim, the sweep, and an eye on the policy file."""
+
+import threading
+from functools import partial
+from pathlib import Path
+
+from handlers.production import champion_of
+from steward import health
+from steward.broker import Hinter, celery_app
+from steward.errors import ConfigurationError, StewardError
+from steward.journal.opening import open_journal
+from steward.journal.store import Journal
+from steward.logs import get_logger
+from steward.settings import Settings
+from steward.wiring import activate_policy, process_name, registry
+from webhook_receiver.poller import Poller
+from workers.sweep import Sweep
+from workers.tasks import ROUTING
+
+POLICY_LOOK_SECONDS = 2.0
+END_SECONDS = 6.0
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Poll and sweep until told to stop.
+
+    Raises:
+        ConfigurationError: a setting or the policy file is wrong.
+    """
+    if not settings.broker_url:
+        raise ConfigurationError(
+            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as redis://localhost:6379/0."
+        )
+    journal = open_journal(settings, ROUTING)
+    activate_policy(settings, journal)
+    hinter = Hinter(celery_app(settings.broker_url))
+    holder = process_name("poller")
+    sweep = Sweep(
+        journal,
+        holder=holder,
+        hint=hinter.send,
+        interval_seconds=settings.sweep_interval_seconds,
+    )
+    shim = Poller(
+        journal,
+        registry(settings),
+        hint=hinter.send,
+        holder=holder,
+        settings=settings,
+        champion_of=partial(champion_of, journal),
+    )
+    health.serve(settings.health_port, is_ready=lambda: True)
+    jobs = [sweep.run, shim.run, partial(watch_policy, settings, journal)]
+    threads = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    get_logger().info("poller_started", registry=settings.mlflow_tracking_uri)
+    stop.wait()
+    for thread in threads:
+        thread.join(END_SECONDS)
+    hinter.close()
+    journal.close()
+
+
+def watch_policy(settings: Settings, journal: Journal, stop: threading.Event) -> None:
+    """Put a changed policy file in force; keep the last good one while it is wrong, and say so."""
+    if settings.policy_file is None:
+        return
+    log = get_logger()
+    seen = _stamp(settings.policy_file)
+    while not stop.wait(POLICY_LOOK_SECONDS):
+        now = _stamp(settings.policy_file)
+        if now == seen:
+            continue
+        seen = now
+        try:
+            activate_policy(settings, journal)
+        except StewardError as error:
+            log.error("policy_file_refused", error=str(error), kept="the last good policy")
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

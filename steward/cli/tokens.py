@@ -1,0 +1,81 @@
+"""``steward token create | list | revoke``: who may use the operators' API. Works on the journal."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from steward.journal import audit
+from steward.journal.opening import open_journal
+from steward.journal.routing import Routing
+from steward.journal.store import Journal
+from steward.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Tokens of operators and programs.")
+
+
+@app.command()
+def create(
+    owner: Annotated[str, typer.Argument(help="Whose token: the actor in the audit.")],
+    role: Annotated[str, typer.Option(help="viewer, operator, approver or admin.")] = "viewer",
+    models: Annotated[
+        list[str] | None, typer.Option("--model", help="Limit it to models (glob); repeat.")
+    ] = None,
+) -> None:
+    """Make a token. It is printed once and kept only as a digest."""
+    for known in audit.ROLES:
+        if role == known:
+            with _journal() as journal:
+                secret, token = audit.create_token(journal, owner=owner, role=known, models=models)
+            typer.echo(secret)
+            typer.echo(f"Token {token.id} of {owner}, role {role}. It is not shown again.", err=True)
+            return
+    raise typer.BadParameter(f"{role} is no role; expected one of {', '.join(audit.ROLES)}.")
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List tokens, revoked ones too."""
+    with _journal() as journal:
+        tokens = audit.list_tokens(journal)
+    if as_json:
+        typer.echo(json.dumps([_document(token) for token in tokens], indent=2))
+        return
+    if not tokens:
+        typer.echo("There is no token. Make one with: steward token create NAME --role operator")
+    for token in tokens:
+        ended = f"  revoked {token.revoked_at:%Y-%m-%d %H:%M}" if token.revoked_at else ""
+        limits = f"  only {', '.join(token.models)}" if token.models else ""
+        typer.echo(f"{token.id}  {token.role:<9} {token.owner}{limits}{ended}")
+
+
+@app.command()
+def revoke(token_id: Annotated[str, typer.Argument(help="See `steward token list`.")]) -> None:
+    """End a token at once."""
+    with _journal() as journal:
+        audit.revoke_token(journal, token_id)
+    typer.echo(f"Revoked {token_id}.")
+
+
+@contextmanager
+def _journal() -> Iterator[Journal]:
+    journal = open_journal(load_settings(), Routing({}))
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def _document(token: audit.Token) -> dict[str, object]:
+    return {
+        "id": token.id,
+        "owner": token.owner,
+        "role": token.role,
+        "models": token.models,
+        "created_at": token.created_at.isoformat(),
+        "revoked_at": token.revoked_at.isoformat() if token.revoked_at else None,
+    }

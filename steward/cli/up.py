@@ -1,0 +1,350 @@
+"""``steward up``: the whole of Steward on this machine, supervised."""
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from steward.cli import stack
+from steward.cli.roles import stop_on_signals
+from steward.cli.supervisor import Supervisor
+from steward.errors import ConfigurationError, StewardError
+from steward.journal import audit, policies
+from steward.journal.opening import open_journal
+from steward.journal.routing import Routing
+from steward.policy import PolicySet
+from steward.policy.installed import policies_in_force
+from steward.settings import Settings, load_settings
+
+READY_SECONDS = 180.0
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked of `steward up` (None: not asked)."""
+
+    data_dir: Path
+    host: str = stack.LOOPBACK
+    port: int | None = None
+    mlflow_port: int | None = None
+    replica_port: int | None = None
+    replicas: int = 1
+    serve: tuple[str, ...] = ()
+    policy: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    own_mlflow: bool = False
+
+
+def up(
+    host: Annotated[str, typer.Option(help="Address of the receiver.")] = stack.LOOPBACK,
+    port: Annotated[int | None, typer.Option(help="Port of the receiver [8800].")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything is kept [.steward].")
+    ] = None,
+    mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow [5000].")] = None,
+    replica_port: Annotated[
+        int | None, typer.Option(help="Port of the first replica [8900].")
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=0, help="Replicas of each served model.")] = 1,
+    serve: Annotated[
+        list[str] | None, typer.Option(help="Serve this model; repeat for more.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="The policy file.")] = None,
+) -> None:
+    """Start everything on this machine: broker, journal, MLflow, receiver, workers, replicas."""
+    settings = load_settings(data_dir=data_dir)
+    wish = Wish(
+        data_dir=settings.data_dir.absolute(),
+        host=host,
+        port=port,
+        mlflow_port=mlflow_port,
+        replica_port=replica_port,
+        replicas=replicas,
+        serve=tuple(serve or ()),
+        policy=policy or settings.policy_file,
+    )
+    stop = stop_on_signals()
+    with running_stack(wish, settings, say=typer.echo, stop=stop) as running:
+        running.tell(typer.echo)
+        running.watch()
+
+
+class Stack:
+    """The running stack: its plan and its children."""
+
+    def __init__(
+        self,
+        plan: stack.Plan,
+        settings: Settings,
+        *,
+        say: Callable[[str], None],
+        stop: threading.Event,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.stop = stop
+        self._say = say
+        self._webhook = "no webhook: the registry is polled"
+        self.supervisor = Supervisor(plan.data_dir / "logs", say, self.write_up)
+
+    def start(self) -> None:
+        """Start the children, wait until all are ready, connect MLflow's webhook.
+
+        Raises:
+            ConfigurationError: one of them did not come up; the message names its log.
+        """
+        for program in stack.programs(self.plan):
+            self.supervisor.start(program)
+        self._await("broker", self._broker_answers)
+        checks = {"receiver": f"{self.plan.receiver_url}/healthz"}
+        if self.plan.mlflow_port:
+            checks["mlflow"] = f"{self.plan.mlflow_url}/health"
+        for name, port in self.plan.health_ports.items():
+            checks[name] = f"http://{stack.LOOPBACK}:{port}/readyz"
+        for number, (_, port) in enumerate(self.plan.replicas, start=1):
+            checks[f"replica-{number}"] = f"http://{stack.LOOPBACK}:{port}/healthz"
+        for name, url in checks.items():
+            self._await(name, lambda url=url: _answers(url))
+        self._connect()
+        self.write_up()
+
+    def watch(self) -> None:
+        """Restart what dies, until told to stop."""
+        while not self.stop.wait(LOOK_SECONDS):
+            self.supervisor.look()
+
+    def write_up(self) -> None:
+        """Write ``up.json``, for programs: addresses and process ids."""
+        document = {
+            "receiver": self.plan.receiver_url,
+            "mlflow": self.plan.mlflow_url,
+            "broker": self.plan.broker_url,
+            "replicas": [
+                {"model": model, "url": f"http://{stack.LOOPBACK}:{port}"}
+                for model, port in self.plan.replicas
+            ],
+            "pids": self.supervisor.pids,
+        }
+        stack.write_private(self.plan.data_dir / "up.json", json.dumps(document, indent=2) + "\n")
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Print what runs where, for people."""
+        plan, data_dir = self.plan, _short(self.plan.data_dir)
+        in_force = self._policies_in_force()
+        modes = sorted({str(policy.mode) for policy in in_force.policies}) or ["observe"]
+        say("")
+        say(f"  MLflow       {plan.mlflow_url}")
+        say(f"  Receiver     {plan.receiver_url}   (API: {plan.receiver_url}/docs)")
+        for model, port in plan.replicas:
+            say(f"  Replica      http://{stack.LOOPBACK}:{port}   serves {model}")
+        if not plan.replicas:
+            say("  Replica      none: add --serve MODEL")
+        say(f"  Policy       {in_force.file}, mode {', '.join(modes)}")
+        say(f"  Webhook      {self._webhook}")
+        say(f"  Admin token  {data_dir}/token      Logs: {data_dir}/logs/")
+        say("")
+        say("In notebooks and training jobs:")
+        say(f"  export MLFLOW_TRACKING_URI={plan.mlflow_url}")
+        say("Try next, in another terminal:")
+        where = "" if self.settings.data_dir == Path(".steward") else f"STEWARD_DATA_DIR={data_dir} "
+        say(f"  {where}steward events list")
+        say(f"  {where}steward models list")
+        say("Ctrl-C ends it all; the same command carries on where it stopped.")
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _policies_in_force(self) -> PolicySet:
+        journal = open_journal(self.settings, Routing({}))
+        try:
+            with journal.read() as connection:
+                return policies.active(connection)
+        finally:
+            journal.close()
+
+    def _await(self, name: str, is_up: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_up():
+            if self.stop.wait(0.1):
+                raise typer.Exit(130)
+            self.supervisor.look()
+            if time.monotonic() > deadline:
+                log = self.supervisor.log_of(name)
+                raise ConfigurationError(
+                    f"{name} was not ready within {READY_SECONDS:g} s. Its log: {log}\n{_tail(log)}"
+                )
+        self._say(f"{name} is ready")
+
+    def _broker_answers(self) -> bool:
+        import redis
+
+        if self.plan.broker_port is None:
+            return True
+        try:
+            return bool(redis.Redis.from_url(self.plan.broker_url, socket_timeout=1).ping())
+        except redis.RedisError:
+            return False
+
+    def _connect(self) -> None:
+        in_force = self._policies_in_force()
+        if self.plan.mlflow_port is None and not in_force.policies:
+            self._webhook = "none: no policy file, so Steward only observes, by polling"
+            return
+        from steward.cli.connect import connect_installation
+
+        result = connect_installation(self.settings)
+        self._webhook = result.summary
+
+
+@contextmanager
+def running_stack(
+    wish: Wish, settings: Settings, *, say: Callable[[str], None], stop: threading.Event
+) -> Iterator[Stack]:
+    """Start the stack, and end every child at the end whatever happens."""
+    wish.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(wish.data_dir):
+        if wish.policy:
+            PolicySet.load(wish.policy)  # an error stops us here, before anything runs
+        plan, ports = make_plan(wish, settings)
+        for moved in ports.moved:
+            say(moved)
+        settings = _settings_of(plan)
+        _prepare_journal(plan, settings, wish)
+        stack_ = Stack(plan, settings, say=say, stop=stop)
+        try:
+            stack_.start()
+            yield stack_
+        finally:
+            say("Ending ...")
+            stack_.supervisor.end()
+            (plan.data_dir / "up.json").unlink(missing_ok=True)
+            say("Ended.")
+
+
+def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, stack.Ports]:
+    """Choose addresses, secrets and environments."""
+    ports = stack.Ports()
+    receiver = ports.take(wish.port, stack.RECEIVER_PORT, "the receiver", host=wish.host)
+    external = None if wish.own_mlflow else settings.mlflow_tracking_uri
+    mlflow = None if external else ports.take(wish.mlflow_port, stack.MLFLOW_PORT, "MLflow")
+    if external and wish.mlflow_port:
+        raise ConfigurationError(
+            f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
+        )
+    replicas = []
+    first = wish.replica_port
+    for model in wish.serve:
+        for _ in range(wish.replicas):
+            port = ports.take(first, stack.REPLICA_PORT, f"a replica of {model}")
+            first = first + 1 if first is not None else None
+            replicas.append((model, port))
+    broker_port = None if settings.broker_url else ports.any()
+    password = stack.kept_secret(wish.data_dir, "broker-password")
+    names = ("worker-default", "worker-validation", "poller")
+    plan = stack.Plan(
+        data_dir=wish.data_dir,
+        host=wish.host,
+        receiver_port=receiver,
+        mlflow_url=external or f"http://{stack.LOOPBACK}:{mlflow}",
+        mlflow_port=mlflow,
+        broker_url=settings.broker_url or f"redis://:{password}@{stack.LOOPBACK}:{broker_port}/0",
+        broker_port=broker_port,
+        broker_password=password,
+        replicas=tuple(replicas),
+        health_ports={name: ports.any() for name in names},
+        environment={},
+    )
+    return _with_environment(plan, wish, settings), ports
+
+
+def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack.Plan:
+    from dataclasses import replace
+
+    governs_itself = plan.mlflow_port is not None and wish.policy is None
+    environment: dict[str, str | None] = {
+        **wish.environment,
+        "MLFLOW_TRACKING_URI": plan.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "STEWARD_DATA_DIR": str(plan.data_dir),
+        "STEWARD_BROKER_URL": plan.broker_url,
+        "STEWARD_HOST": plan.host,
+        "STEWARD_PORT": str(plan.receiver_port),
+        "STEWARD_URL": plan.receiver_url,
+        "STEWARD_POLICY_FILE": str(wish.policy.absolute()) if wish.policy else None,
+        "STEWARD_BUILT_IN_POLICY": "true" if governs_itself else None,
+    }
+    for name in ("webhook", "replica"):
+        if not settings.secret_bytes(name):
+            secret = stack.kept_secret(plan.data_dir, f"{name}-secret")
+            environment[f"STEWARD_{name.upper()}_SECRETS"] = secret
+    return replace(plan, environment=environment)
+
+
+def _settings_of(plan: stack.Plan) -> Settings:
+    """The settings that the children will read, read here too."""
+    for name, value in plan.environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return load_settings()
+
+
+def _prepare_journal(plan: stack.Plan, settings: Settings, wish: Wish) -> None:
+    journal = open_journal(settings, Routing({}))
+    try:
+        if wish.policy is None and not settings.built_in_policy:
+            policies.activate(journal, PolicySet.observe_only(), file="no policy file")
+        else:
+            file = str(wish.policy) if wish.policy else "the built-in policy"
+            policies.activate(journal, policies_in_force(settings), file=file)
+        token_file = plan.data_dir / "token"
+        if not token_file.exists():
+            secret, _ = audit.create_token(journal, owner="admin", role="admin")
+            stack.write_private(token_file, secret + "\n")
+    finally:
+        journal.close()
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    with (data_dir / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(
+                f"Steward runs in {data_dir} already (see up.json there). End it first, or use "
+                "another --data-dir."
+            ) from error
+        yield
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+

@@ -1,0 +1,53 @@
+"""A small HTTP server for roles that have none of their own: /healthz, /readyz and /metrics."""
+
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from steward.errors import ConfigurationError
+
+
+def serve(port: int | None, *, is_ready: Callable[[], bool], host: str = "127.0.0.1") -> None:
+    """Answer on ``port`` from a daemon thread; do nothing when no port is set.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+    if port is None:
+        return
+    try:
+        server = ThreadingHTTPServer((host, port), _handler(is_ready))
+    except OSError as error:
+        raise ConfigurationError(
+            f"STEWARD_HEALTH_PORT {port} cannot be bound: {error.strerror}."
+        ) from error
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+
+def _handler(is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802  # http.server's name
+            if self.path == "/metrics":
+                self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
+            elif self.path == "/healthz":
+                self._answer(200, b'{"status":"ok"}')
+            elif self.path == "/readyz":
+                ready = is_ready()
+                status = b'{"status":"ready"}' if ready else b'{"status":"not ready"}'
+                self._answer(200 if ready else 503, status)
+            else:
+                self._answer(404, b'{"title":"Not Found","status":404}')
+
+        def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Requests of a probe are not worth a line."""
+
+    return Handler
