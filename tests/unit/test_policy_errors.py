@@ -175,7 +175,7 @@ NOT_A_POLICY = {
     "hello": ", line 1: the file must be a mapping",
     "a: \0": ": this is not YAML",
     'a: "\\UFFFFFFFF"': ": this is not YAML",
-    "[" * 5000: ": the file is nested too deeply",
+    "[" * 1500: ": the file is nested too deeply",
     "a: &a [*a]": ": the file is nested too deeply",
     "version: 1": ", line 1: 'policies' is missing in the file",
 }
