@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.exc import OperationalError
 
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.events import uuid7
 from steward.journal.schema import installation
-from steward.journal.store import Journal
+from steward.journal.store import Journal, insert_or_ignore
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions``; a test holds it there."""
@@ -19,7 +20,7 @@ _UPGRADE_LOCK = 7_233_901_101  # any number that nobody else uses in this databa
 
 def current_revision(engine: Engine) -> str | None:
     """The journal's revision; None for an empty database."""
-    with engine.connect() as connection:
+    with engine.connect().execution_options(steward_reads=True) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -30,18 +31,21 @@ def upgrade(journal: Journal, revision: str = "head") -> None:
 
     Raises:
         ConfigurationError: the journal was written by a newer Steward.
+        JournalUnavailableError: the database is away, or another process holds it too long.
 
     """
-    current = current_revision(journal.engine)
-    if current != HEAD or revision != "head":
-        with journal.engine.begin() as connection:  # SQLite: the others wait for this commit
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-            _run_alembic(connection, revision)
+    try:
+        if current_revision(journal.engine) != HEAD or revision != "head":
+            with journal.engine.begin() as connection:  # SQLite: the others wait for this commit
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+                _run_alembic(connection, revision)
+    except OperationalError as error:
+        raise JournalUnavailableError(f"The journal cannot be opened: {error.orig}") from error
     with journal.write() as transaction:
         if transaction.connection.execute(select(installation.c.id)).first() is None:
-            transaction.connection.execute(
-                insert(installation).values(
+            transaction.connection.execute(  # another process may be faster
+                insert_or_ignore(transaction.connection, installation).values(
                     id=1, installation_id=uuid7()[-12:], created_at=transaction.now
                 )
             )

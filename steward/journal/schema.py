@@ -23,7 +23,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -94,7 +93,7 @@ models = Table(
     Column("created_at", UtcTime),  # the registry's creation time; unknown until the first read
     Column("first_seen_at", UtcTime, nullable=False),
     Column("deleted_at", UtcTime),
-    Column("is_baselined", Boolean, nullable=False, server_default=false()),
+    Column("is_baselined", Boolean, nullable=False, server_default=text("false")),
 )
 Index(
     "uq_models_living",
@@ -164,7 +163,7 @@ observed = Table(
     Column("revision", Integer, nullable=False),
     Column("event_id", String(36)),  # None: known before we kept events
     Column("read_at", UtcTime),
-    Column("is_read", Boolean, nullable=False, server_default=false()),
+    Column("is_read", Boolean, nullable=False, server_default=text("false")),
 )
 
 dispatches = Table(

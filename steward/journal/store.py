@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.journal.routing import Routing
@@ -89,6 +90,8 @@ class Journal:
             if isinstance(error, OperationalError) or error.connection_invalidated:
                 raise JournalUnavailableError(f"The journal took no write: {error.orig}") from error
             raise
+        except PoolTimeoutError as error:
+            raise JournalUnavailableError(f"The journal took no write: {error}") from error
         TRANSACTIONS.inc()
 
     @contextmanager
@@ -99,6 +102,8 @@ class Journal:
                 yield connection
         except OperationalError as error:
             raise JournalUnavailableError(f"The journal cannot be read: {error.orig}") from error
+        except PoolTimeoutError as error:
+            raise JournalUnavailableError(f"The journal cannot be read: {error}") from error
 
     def now(self, connection: Connection) -> datetime:
         """The database's time (a test's clock, where one was given)."""

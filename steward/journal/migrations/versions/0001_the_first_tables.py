@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcTime(), nullable=True),
         sa.Column("first_seen_at", UtcTime(), nullable=False),
         sa.Column("deleted_at", UtcTime(), nullable=True),
-        sa.Column("is_baselined", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("is_baselined", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
     )
     with op.batch_alter_table("models", schema=None) as batch_op:
@@ -196,7 +196,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.String(length=36), nullable=True),
         sa.Column("read_at", UtcTime(), nullable=True),
-        sa.Column("is_read", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("is_read", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.ForeignKeyConstraint(["model_id"], ["models.id"], name=op.f("fk_observed_model_id")),
         sa.PrimaryKeyConstraint("model_id", "subject", "facet", name=op.f("pk_observed")),
     )
