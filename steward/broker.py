@@ -12,8 +12,8 @@ from celery import Celery
 from kombu import Queue
 from prometheus_client import Counter, Gauge
 
-from steward.journal.store import Hint
 from steward.logs import get_logger
+from steward.ports import Hint
 
 QUEUES = ("default", "validation")
 HINTS_SENT = Counter("steward_hints_total", "Hints sent to the broker", ["result"])

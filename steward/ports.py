@@ -357,6 +357,15 @@ class History(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What goes to the broker after a commit: the dispatch, its handler and its queue."""
+
+    dispatch_id: str
+    handler: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """The dispatch at hand, as its handler may see it."""
 

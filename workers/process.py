@@ -14,6 +14,7 @@ def run(settings: Settings, *, queue: str, concurrency: int | None = None) -> No
 
     Raises:
         ConfigurationError: a setting or the policy file is wrong.
+
     """
     app = create_app(settings, queue)
     health.serve(settings.health_port, is_ready=lambda: True)

@@ -15,9 +15,9 @@ from steward.errors import (
 )
 from steward.journal import dispatches
 from steward.journal.dispatches import Claimed
-from steward.journal.store import Hint, Journal
+from steward.journal.store import Journal
 from steward.logs import get_logger
-from steward.ports import Done, Handler, Outcome, Services, Skipped, Wait
+from steward.ports import Done, Handler, Hint, Outcome, Services, Skipped, Wait
 from workers import retries
 
 ATTEMPTS = Counter("steward_attempts_total", "Attempts by handler", ["handler", "outcome"])

@@ -11,8 +11,9 @@ from prometheus_client import Counter, Gauge
 
 from steward.errors import StewardError
 from steward.journal import dispatches, leases, sweeping
-from steward.journal.store import Hint, Journal
+from steward.journal.store import Journal
 from steward.logs import get_logger
+from steward.ports import Hint
 
 FAILURES_ALLOWED = 3
 """Leases that may end without an answer before a dispatch is dead: it kills its workers."""

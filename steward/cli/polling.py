@@ -1,19 +1,23 @@
 """Runs the poller's process: the polling shim, the sweep, and an eye on the policy file."""
 
 import threading
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from handlers.production import champion_of
+from webhook_receiver.poller import Poller
+
+from handlers.production import found_in
 from steward import health
 from steward.broker import Hinter, celery_app
 from steward.errors import ConfigurationError, StewardError
+from steward.journal import policies
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.logs import get_logger
+from steward.ports import ModelInfo, VersionInfo
 from steward.settings import Settings
 from steward.wiring import activate_policy, process_name, registry
-from webhook_receiver.poller import Poller
 from workers.sweep import Sweep
 from workers.tasks import ROUTING
 
@@ -26,6 +30,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
 
     Raises:
         ConfigurationError: a setting or the policy file is wrong.
+
     """
     if not settings.broker_url:
         raise ConfigurationError(
@@ -62,6 +67,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
     journal.close()
 
 
+def champion_of(journal: Journal, info: ModelInfo, versions: Sequence[VersionInfo]) -> str | None:
+    """Which version is Production by the policy in force; for the baseline."""
+    with journal.read() as connection:
+        policy_set = policies.active(connection)
+    return found_in(info, versions, policy_set.governing(info.model, info.tags)).version
+
+
 def watch_policy(settings: Settings, journal: Journal, stop: threading.Event) -> None:
     """Put a changed policy file in force; keep the last good one while it is wrong, and say so."""
     if settings.policy_file is None:
@@ -76,7 +88,7 @@ def watch_policy(settings: Settings, journal: Journal, stop: threading.Event) ->
         try:
             activate_policy(settings, journal)
         except StewardError as error:
-            log.error("policy_file_refused", error=str(error), kept="the last good policy")
+            log.warning("policy_file_refused", error=str(error), kept="the last good policy")
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

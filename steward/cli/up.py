@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import typer
@@ -17,7 +17,7 @@ import typer
 from steward.cli import stack
 from steward.cli.roles import stop_on_signals
 from steward.cli.supervisor import Supervisor
-from steward.errors import ConfigurationError, StewardError
+from steward.errors import ConfigurationError
 from steward.journal import audit, policies
 from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
@@ -102,6 +102,7 @@ class Stack:
 
         Raises:
             ConfigurationError: one of them did not come up; the message names its log.
+
         """
         for program in stack.programs(self.plan):
             self.supervisor.start(program)
@@ -156,7 +157,9 @@ class Stack:
         say("In notebooks and training jobs:")
         say(f"  export MLFLOW_TRACKING_URI={plan.mlflow_url}")
         say("Try next, in another terminal:")
-        where = "" if self.settings.data_dir == Path(".steward") else f"STEWARD_DATA_DIR={data_dir} "
+        where = (
+            "" if self.settings.data_dir == Path(".steward") else f"STEWARD_DATA_DIR={data_dir} "
+        )
         say(f"  {where}steward events list")
         say(f"  {where}steward models list")
         say("Ctrl-C ends it all; the same command carries on where it stopped.")
@@ -346,5 +349,3 @@ def _short(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-

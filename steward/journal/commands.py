@@ -8,8 +8,9 @@ from steward.events import EventType, ModelRef, NewEvent
 from steward.journal.audit import write_audit
 from steward.journal.history import scope_of
 from steward.journal.schema import dispatches, events, models, pauses
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter, bring_forward
+from steward.ports import Hint
 
 
 def request_rollback(

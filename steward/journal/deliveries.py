@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import select, tuple_
 
 from steward.events import ModelRef, NewEvent
 from steward.journal.observed import (
@@ -16,8 +16,9 @@ from steward.journal.observed import (
     ObservedState,
 )
 from steward.journal.schema import SEEN_WEBHOOK, deliveries, events
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.store import Journal, Transaction, insert_or_ignore
 from steward.journal.writing import EventWriter
+from steward.ports import Hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def record(journal: Journal, batch: Sequence[Delivery]) -> tuple[list[Receipt], 
 
     """
     with journal.write() as transaction:
-        known = _known(transaction, batch)
         writer = EventWriter(journal, transaction)
         state = ObservedState(transaction, writer)
         _load(state, [delivery.news for delivery in batch if delivery.news])
+        known = _known(transaction, batch)  # after the lock: another receiver may have it by now
         rows: list[dict[str, Any]] = []
         receipts: list[Receipt] = []
         for delivery in batch:
@@ -85,7 +86,7 @@ def record(journal: Journal, batch: Sequence[Delivery]) -> tuple[list[Receipt], 
         writer.flush()
         state.flush()
         if rows:
-            transaction.connection.execute(insert(deliveries), rows)
+            _keep(transaction, rows)
     return receipts, transaction.hints
 
 
@@ -94,7 +95,12 @@ def refuse(journal: Journal, delivery: Delivery, reason: str) -> None:
     with journal.write() as transaction:
         if not _known(transaction, [delivery]):
             row = _row(transaction, delivery, "refused", None) | {"reason": reason}
-            transaction.connection.execute(insert(deliveries), [row])
+            _keep(transaction, [row])
+
+
+def _keep(transaction: Transaction, rows: list[dict[str, Any]]) -> None:
+    """One duplicate spoils no batch."""
+    transaction.connection.execute(insert_or_ignore(transaction.connection, deliveries), rows)
 
 
 def _known(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steward.errors import LeaseLostError
@@ -18,10 +18,10 @@ from steward.events import Event, EventType, NewEvent
 from steward.journal import readings
 from steward.journal.observed import ObservedState
 from steward.journal.queries import event_of
-from steward.journal.schema import attempts, dispatches, events, intents
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.schema import SEEN_OWN, attempts, dispatches, events, intents
+from steward.journal.store import Journal, Transaction
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
-from steward.ports import Done, Skipped, Wait, Work
+from steward.ports import Done, Hint, Skipped, Wait, Work
 
 NOTIFY = "notify"  # the one handler whose death is not told by itself
 
@@ -57,6 +57,18 @@ def heartbeat(journal: Journal, claimed: Claimed, *, lease_seconds: float) -> No
     with journal.write() as transaction:
         until = transaction.now + timedelta(seconds=lease_seconds)
         _update_claimed(transaction, claimed, {"lease_until": until})
+
+
+def hold(transaction: Transaction, claimed: Claimed) -> None:
+    """Make sure, inside a write, that the dispatch is still ours: a zombie writes nothing.
+
+    Raises:
+        LeaseLostError: somebody else owns it now.
+
+    """
+    query = select(dispatches.c.id).where(*_is_ours(claimed)).with_for_update()
+    if transaction.connection.execute(query).first() is None:
+        raise _lost(claimed)
 
 
 def record(journal: Journal, claimed: Claimed, outcome: Done | Skipped | Wait) -> list[Hint]:
@@ -111,9 +123,7 @@ def release(journal: Journal, claimed: Claimed) -> list[Hint]:
             failures=claimed.work.failures,
             outcome="released",
         )
-        transaction.hints.append(
-            Hint(claimed.work.dispatch_id, claimed.work.handler, claimed.queue)
-        )
+        transaction.hints.append(_hint_of(claimed))
     return transaction.hints
 
 
@@ -142,6 +152,7 @@ def expire(journal: Journal, *, failures_allowed: int) -> tuple[int, list[Hint]]
                 "failures": failures,
                 "owner": None,
                 "lease_until": None,
+                "wait_until": None,
                 "token": row.token + 1,
                 "due_at": transaction.now,
                 "hint_at": transaction.now + FIRST_HINT_PATIENCE,
@@ -152,7 +163,9 @@ def expire(journal: Journal, *, failures_allowed: int) -> tuple[int, list[Hint]]
                 update(dispatches).where(table.id == row.id).values(values)
             )
             if is_dead:
+                _close_intents(transaction, row.id)
                 _record_death(transaction, writer, row, error)
+                _hint_lane(transaction, row.lane)
             else:
                 transaction.hints.append(Hint(row.id, row.handler, row.queue))
         writer.flush()
@@ -221,20 +234,26 @@ def _take(
 
 
 def _update_claimed(transaction: Transaction, claimed: Claimed, values: Mapping[str, Any]) -> None:
-    table = dispatches.c
     changed = transaction.connection.execute(
-        update(dispatches)
-        .where(
-            table.id == claimed.work.dispatch_id,
-            table.state == "running",
-            table.token == claimed.token,
-        )
-        .values(**values)
+        update(dispatches).where(*_is_ours(claimed)).values(**values)
     )
     if changed.rowcount == 0:
-        raise LeaseLostError(
-            f"Dispatch {claimed.work.dispatch_id} is no longer held by {claimed.owner}."
-        )
+        raise _lost(claimed)
+
+
+def _is_ours(claimed: Claimed) -> tuple[ColumnElement[bool], ...]:
+    table = dispatches.c
+    return (
+        table.id == claimed.work.dispatch_id,
+        table.state == "running",
+        table.token == claimed.token,
+    )
+
+
+def _lost(claimed: Claimed) -> LeaseLostError:
+    return LeaseLostError(
+        f"Dispatch {claimed.work.dispatch_id} is no longer held by {claimed.owner}."
+    )
 
 
 def _finish(transaction: Transaction, claimed: Claimed, state: str, note: str, **more: Any) -> None:
@@ -251,6 +270,7 @@ def _finish(transaction: Transaction, claimed: Claimed, state: str, note: str, *
             **more,
         },
     )
+    _close_intents(transaction, claimed.work.dispatch_id)
     _attempt(transaction, _dispatch_row(transaction, claimed), state, note, owner=claimed.owner)
 
 
@@ -286,6 +306,9 @@ def _record_wait(
     transaction: Transaction, writer: EventWriter, claimed: Claimed, wait: Wait
 ) -> None:
     due = min(wait.until, transaction.now + timedelta(seconds=wait.check_seconds))
+    if _has_news_since_claim(transaction, claimed):
+        due = transaction.now  # it came while the handler looked, and found nobody waiting
+        transaction.hints.append(_hint_of(claimed))
     _put_back(
         transaction,
         claimed,
@@ -303,6 +326,23 @@ def _record_wait(
     )
 
 
+def _has_news_since_claim(transaction: Transaction, claimed: Claimed) -> bool:
+    model, version = claimed.event.model, claimed.event.version
+    if model is None or version is None:
+        return False
+    table = events.c
+    query = select(table.id).where(
+        table.model == model.name,
+        table.version == version,
+        table.registry == model.registry,
+        table.workspace == model.workspace,
+        table.recorded_at > claimed.claimed_at,
+        table.seen < SEEN_OWN,
+        table.id != claimed.event.id,
+    )
+    return transaction.connection.execute(query.limit(1)).first() is not None
+
+
 def _record_facts(
     transaction: Transaction, writer: EventWriter, claimed: Claimed, done: Done
 ) -> None:
@@ -318,10 +358,18 @@ def _record_facts(
         state = ObservedState(transaction, writer)
         readings.record(state, done.readings, caused_by=cause, is_own=has_intents is not None)
         state.flush()
-    if has_intents:
-        transaction.connection.execute(
-            update(intents).where(*mine).values(fulfilled_at=transaction.now)
-        )
+
+
+def _close_intents(transaction: Transaction, dispatch_id: str) -> None:
+    """An intent ends with its dispatch, also a dead one's, which may have been written or not.
+
+    Left open, it would make the same change by a person, months later, look like ours.
+    """
+    transaction.connection.execute(
+        update(intents)
+        .where(intents.c.dispatch_id == dispatch_id, intents.c.fulfilled_at.is_(None))
+        .values(fulfilled_at=transaction.now)
+    )
 
 
 def _caused(new: NewEvent, event: Event) -> NewEvent:
@@ -397,6 +445,10 @@ def _attempt(
             detail=detail,
         )
     )
+
+
+def _hint_of(claimed: Claimed) -> Hint:
+    return Hint(claimed.work.dispatch_id, claimed.work.handler, claimed.queue)
 
 
 def _hint_lane(transaction: Transaction, lane: str | None) -> None:

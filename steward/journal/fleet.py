@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select, update
 
 from steward.events import ModelRef
 from steward.journal.schema import desired, replicas
-from steward.journal.store import Journal
+from steward.journal.store import Journal, insert_or_ignore
 from steward.ports import Desired, Replica
 
 LIVE_SECONDS = 15.0
@@ -35,17 +35,18 @@ def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
     """Write many heartbeats in one transaction; a generation above ours raises ours above it."""
     with journal.write() as transaction:
         connection = transaction.connection
-        ids = [beat.id for beat in batch]
+        latest = {beat.id: beat for beat in sorted(batch, key=lambda beat: beat.seen_at)}
+        ids = sorted(latest)
         rows = connection.execute(select(replicas).where(replicas.c.id.in_(ids)))
         known = {row.id: row for row in rows}
-        for beat in batch:
+        for beat in (latest[name] for name in ids):  # one order, so that receivers cannot deadlock
             values = _values(beat)
             row = known.get(beat.id)
             told = ("version", "generation", "state", "boot_id", "url", "last_error")
             has_changed = row is None or any(getattr(row, name) != values[name] for name in told)
             values["changed_at"] = beat.seen_at if row is None or has_changed else row.changed_at
-            if row is None:
-                connection.execute(insert(replicas).values(values))
+            if row is None:  # another receiver may be faster: the next heartbeat tells it again
+                connection.execute(insert_or_ignore(connection, replicas).values(values))
             else:
                 connection.execute(update(replicas).where(replicas.c.id == beat.id).values(values))
         for model, highest in _highest(batch).items():

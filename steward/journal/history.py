@@ -3,12 +3,15 @@
 One object serves one claimed dispatch.
 """
 
+from typing import Any
+
 from sqlalchemy import Connection, Row, insert, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import queries, readings
-from steward.journal.dispatches import Claimed
-from steward.journal.schema import desired, dispatches, events, pauses
+from steward.journal.dispatches import Claimed, hold
+from steward.journal.observed import CHAMPION
+from steward.journal.schema import desired, dispatches, events, models, observed, pauses
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
@@ -59,6 +62,7 @@ class JournalHistory:
 
     def next_generation(self, model: ModelRef, version: str | None, cause: Event) -> Desired:
         with self._journal.write() as transaction:
+            hold(transaction, self._claimed)
             return _advance(self._journal, transaction, self._claimed, model, version, cause)
 
     def paused(self, model: ModelRef) -> str | None:
@@ -99,7 +103,7 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
 
 def _latest(
     connection: Connection, model: ModelRef, version: str, types: tuple[str, ...]
-) -> Row[tuple[object, ...]] | None:
+) -> Row[Any] | None:
     query = (
         select(events)
         .where(
@@ -115,9 +119,7 @@ def _latest(
     return connection.execute(query).first()
 
 
-def _open_judgement(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[tuple[object, ...]] | None:
+def _open_judgement(connection: Connection, model: ModelRef, version: str) -> Row[Any] | None:
     query = (
         select(dispatches.c.note, dispatches.c.event_id, events.c.seq, events.c.recorded_at)
         .join(events, events.c.id == dispatches.c.event_id)
@@ -139,7 +141,8 @@ def _open_judgement(
 def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     """Versions that were Production, latest first."""
     changes = queries.events_of(connection, model, types=(EventType.CHAMPION_CHANGED,))
-    found: list[str] = []
+    present = _observed_champion(connection, model)  # all there is, where it is older than we are
+    found = [present] if present is not None else []
     for event in reversed(changes):
         for version in (event.after, event.before):
             if version is not None and (not found or found[-1] != str(version)):
@@ -147,7 +150,24 @@ def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     return found
 
 
-def desired_row(connection: Connection, model: ModelRef) -> Row[tuple[object, ...]] | None:
+def _observed_champion(connection: Connection, model: ModelRef) -> str | None:
+    query = (
+        select(observed.c.value)
+        .join(models, models.c.id == observed.c.model_id)
+        .where(
+            models.c.registry == model.registry,
+            models.c.workspace == model.workspace,
+            models.c.name == model.name,
+            models.c.deleted_at.is_(None),
+            observed.c.subject == "",
+            observed.c.facet == CHAMPION,
+        )
+    )
+    value = connection.execute(query).scalar()
+    return str(value) if value is not None else None
+
+
+def desired_row(connection: Connection, model: ModelRef) -> Row[Any] | None:
     """The desired state of one model's replicas."""
     return connection.execute(
         select(desired).where(
@@ -158,7 +178,7 @@ def desired_row(connection: Connection, model: ModelRef) -> Row[tuple[object, ..
     ).first()
 
 
-def pause_of(connection: Connection, model: ModelRef | None) -> Row[tuple[object, ...]] | None:
+def pause_of(connection: Connection, model: ModelRef | None) -> Row[Any] | None:
     """The pause that covers a model: its own, or everything's."""
     scopes = ["", scope_of(model)] if model else [""]
     query = select(pauses).where(pauses.c.scope.in_(scopes)).order_by(pauses.c.scope.desc())
@@ -170,7 +190,7 @@ def scope_of(model: ModelRef | None) -> str:
     return f"{model.registry}/{model.workspace}/{model.name}" if model else ""
 
 
-def _advance(
+def _advance(  # noqa: PLR0917  # the six things that a new generation is made of
     journal: Journal,
     transaction: Transaction,
     claimed: Claimed,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from steward.journal.dispatches import Claimed
+from steward.journal.dispatches import Claimed, hold
 from steward.journal.schema import effects, intents, models
 from steward.journal.store import Journal, Transaction
 from steward.ports import Intent
@@ -20,6 +20,7 @@ class JournalLedger:
 
     def intend(self, intended: Sequence[Intent]) -> None:
         with self._journal.write() as transaction:
+            hold(transaction, self._claimed)
             rows = [self._row(transaction, intent) for intent in intended]
             transaction.connection.execute(insert(intents), rows)
 
@@ -35,6 +36,7 @@ class JournalLedger:
 
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:
         with self._journal.write() as transaction:
+            hold(transaction, self._claimed)
             query = select(effects.c.state).where(effects.c.key == key)
             state = transaction.connection.execute(query).scalar()
             if state is not None:
@@ -52,6 +54,7 @@ class JournalLedger:
         return "new"
 
     def finish_effect(self, key: str, answer: str) -> None:
+        # Without the lease too: it did happen, and who took over must not do it again.
         with self._journal.write() as transaction:
             transaction.connection.execute(
                 update(effects)

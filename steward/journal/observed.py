@@ -28,7 +28,12 @@ EXISTS, STAGE, DESCRIPTION, CHAMPION, METRICS = (
 NEW_VERSION_STAGE = "None"  # MLflow's word for no stage
 
 
-def event_type(subject: str, facet: str, before: Any, after: Any) -> str:
+def event_type(  # noqa: PLR0911  # a table
+    subject: str,
+    facet: str,
+    before: Any,  # noqa: ARG001  # a change is a pair, also where today's names need one half
+    after: Any,
+) -> str:
     """The event that says a facet went from ``before`` to ``after`` (None is absent)."""
     is_version, is_gone = bool(subject), after is None
     kind = facet.partition(":")[0]
@@ -78,7 +83,7 @@ Key = tuple[int, str, str]  # model id, subject, facet
 
 @dataclass(slots=True)
 class ObservedState:
-    """The facets of the touched models, in memory for one transaction; :meth:`flush` writes them."""
+    """The facets of touched models, in memory for one transaction; :meth:`flush` writes them."""
 
     transaction: Transaction
     writer: EventWriter
@@ -152,10 +157,12 @@ class ObservedState:
         key = (self.model_id(ref), subject, facet)
         row = self.rows.get(key)
         if (row.value if row else None) == value:
-            return Found(self._join(key, row, seen=seen, read_at=read_at), is_event=False)
+            return Found(self._join(row, seen=seen, read_at=read_at), is_event=False)
         before = row.value if row else None
-        intent = self._own_write(key, value) if facet.startswith(_WRITTEN_BY_US) else None
-        is_own = is_own or intent is not None
+        intent = None
+        if facet.startswith(_WRITTEN_BY_US):  # ours if we said so before, whoever reads it back
+            intent = self._own_write(key, value)
+            is_own = intent is not None
         event = new or NewEvent(
             event_type(subject, facet, before, value),
             ref,
@@ -203,9 +210,7 @@ class ObservedState:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _join(
-        self, key: Key, row: Row | None, *, seen: int, read_at: datetime | None
-    ) -> str | None:
+    def _join(self, row: Row | None, *, seen: int, read_at: datetime | None) -> str | None:
         if row is None:
             return None  # absent, as we thought
         if read_at is not None:

@@ -86,7 +86,7 @@ class EventFilter:
         ):
             if value is not None:
                 is_glob = "*" in value
-                pattern = value.replace("%", r"\%").replace("_", r"\_").replace("*", "%")
+                pattern = _like(value)
                 query = query.where(
                     column.like(pattern, escape="\\") if is_glob else column == value
                 )
@@ -99,6 +99,12 @@ class EventFilter:
         if self.seen_by:
             query = query.where(_seen(self.seen_by))
         return query.where(_has_status(self.status)) if self.status else query
+
+
+def _like(glob: str) -> str:
+    for special in ("\\", "%", "_"):
+        glob = glob.replace(special, "\\" + special)
+    return glob.replace("*", "%")
 
 
 def _mentions(text: str) -> Any:
@@ -166,7 +172,10 @@ def list_events(
 
 
 def _position(cursor: str) -> int:
-    return int(base64.urlsafe_b64decode(cursor.encode()))
+    position = int(base64.urlsafe_b64decode(cursor.encode()))
+    if not 0 <= position < 1 << 63:
+        raise ValueError(f"no event is numbered {position}")
+    return position
 
 
 def dispatches_of(connection: Connection, event_ids: list[str]) -> dict[str, list[Row[Any]]]:

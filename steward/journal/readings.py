@@ -20,9 +20,9 @@ from steward.journal.observed import (
     event_type,
 )
 from steward.journal.schema import SEEN_READ, installation, models, observed
-from steward.journal.store import Hint, Journal
+from steward.journal.store import Journal
 from steward.journal.writing import EventWriter
-from steward.ports import ModelInfo, Reading, VersionInfo
+from steward.ports import Hint, ModelInfo, Reading, VersionInfo
 
 Facets = dict[tuple[str, str], Any]
 

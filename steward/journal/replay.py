@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from sqlalchemy import Row, insert, select, update
 
-from steward.events import Event
+from steward.events import Event, EventType
 from steward.journal import policies, queries
 from steward.journal.audit import write_audit
-from steward.journal.schema import attempts, dispatches, events
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.schema import SEEN_OWN, attempts, dispatches, events
+from steward.journal.store import Journal, Transaction
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
+from steward.ports import Hint
 
 Mode = Literal["failed", "all"]
 
@@ -86,13 +87,15 @@ def _steps(
     handlers: Sequence[str] | None,
     mode: Mode,
 ) -> list[Step]:
-    grouped = queries.dispatches_of(transaction.connection, [event.id for event in chosen])
+    ids = [event.id for event in chosen]
+    grouped = queries.dispatches_of(transaction.connection, ids)
+    own = _own_writes(transaction, ids)
     steps: list[Step] = []
     for event in chosen:
         rows = grouped.get(event.id, [])
         wanted = [row for row in rows if handlers is None or row.handler in handlers]
         steps.extend(_step(event, row, mode) for row in wanted)
-        if mode == "all":
+        if mode == "all" and event.id not in own:
             present = {(row.handler, row.target) for row in rows}
             steps.extend(
                 Step(event.id, event.type, p.handler, p.target, "absent", "insert", 1)
@@ -101,6 +104,16 @@ def _steps(
                 and (handlers is None or p.handler in handlers)
             )
     return steps
+
+
+def _own_writes(transaction: Transaction, event_ids: list[str]) -> set[str]:
+    """Those that told of our own registry writes: they wake nobody, replayed or not."""
+    query = select(events.c.id).where(
+        events.c.id.in_(event_ids),
+        events.c.seen >= SEEN_OWN,
+        events.c.type != EventType.CHAMPION_CHANGED,
+    )
+    return set(transaction.connection.execute(query).scalars())
 
 
 def _step(event: Event, row: Row[Any], mode: Mode) -> Step:
@@ -122,6 +135,7 @@ def _planned(journal: Journal, transaction: Transaction, event: Event) -> list[A
 
 
 def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> None:
+    """Every transition is conditional: a dispatch that moved on since it was looked at is left."""
     connection, now = transaction.connection, transaction.now
     row = connection.execute(select(dispatches).where(dispatches.c.id == step.dispatch_id)).one()
     values: dict[str, Any] = {
@@ -130,16 +144,23 @@ def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> Non
         "hints": 0,
     }
     if step.action == "replay":
-        note = f"replayed by {actor}" + (f": {reason}" if reason else "")
         values |= {
             "state": "pending",
             "run": step.run,
             "failures": 0,
-            "note": note,
+            "note": f"replayed by {actor}" + (f": {reason}" if reason else ""),
             "finished_at": None,
             "wait_until": None,
             "token": row.token + 1,
         }
+    changed = connection.execute(
+        update(dispatches)
+        .where(dispatches.c.id == row.id, dispatches.c.state == step.state)
+        .values(values)
+    )
+    if changed.rowcount == 0:
+        return
+    if step.action == "replay":
         connection.execute(
             insert(attempts).values(
                 dispatch_id=row.id,
@@ -148,14 +169,9 @@ def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> Non
                 owner=actor,
                 ended_at=now,
                 outcome="replayed",
-                detail=note,
+                detail=values["note"],
             )
         )
-    connection.execute(
-        update(dispatches)
-        .where(dispatches.c.id == row.id, dispatches.c.state == step.state)
-        .values(values)
-    )
     transaction.hints.append(Hint(row.id, row.handler, row.queue))
 
 

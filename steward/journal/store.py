@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.journal.routing import Routing
 from steward.journal.schema import from_microseconds
-from steward.ports import Clock
+from steward.ports import Clock, Hint
 
 BUSY_TIMEOUT_MILLISECONDS = 4000
 _NOW = {
@@ -32,15 +32,6 @@ _NOW = {
     "postgresql": "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
 }
 TRANSACTIONS = Counter("steward_journal_transactions_total", "Write transactions committed")
-
-
-@dataclass(frozen=True, slots=True)
-class Hint:
-    """What goes to the broker after the commit: the dispatch, its handler and its queue."""
-
-    dispatch_id: str
-    handler: str
-    queue: str
 
 
 @dataclass(slots=True)

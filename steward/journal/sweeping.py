@@ -5,8 +5,9 @@ from datetime import timedelta
 from sqlalchemy import Select, bindparam, select, update
 
 from steward.journal.schema import dispatches
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.store import Journal, Transaction
 from steward.journal.writing import FIRST_HINT_PATIENCE
+from steward.ports import Hint
 
 LONGEST_PATIENCE = timedelta(minutes=5)
 
@@ -37,7 +38,7 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
 
 
 def _patience(hints: int) -> timedelta:
-    return min(FIRST_HINT_PATIENCE * 2 ** min(hints - 1, 10), LONGEST_PATIENCE)
+    return min(FIRST_HINT_PATIENCE * (1 << min(hints - 1, 10)), LONGEST_PATIENCE)
 
 
 def _mark(transaction: Transaction, again: list[dict[str, object]]) -> None:

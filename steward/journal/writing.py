@@ -14,7 +14,8 @@ from steward.events import EventType, NewEvent, uuid7
 from steward.journal import policies
 from steward.journal.routing import Planned
 from steward.journal.schema import dispatches, events
-from steward.journal.store import Hint, Journal, Transaction
+from steward.journal.store import Journal, Transaction
+from steward.ports import Hint
 
 FIRST_HINT_PATIENCE = timedelta(seconds=5)
 """How long a hint may go unanswered before the sweep repeats it, the first time."""
