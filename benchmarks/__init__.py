@@ -1,0 +1,1 @@
+"""Measurements; each prints one table and compares with a baseline in the same run."""
