@@ -217,7 +217,8 @@ def rest_call(
 ) -> tuple[int, str]:
     """One call of MLflow's REST API with the user's MLflow credentials: its status and text.
 
-    Unlike the client's methods it does not hide what the server said behind retries. Raises
+    Unlike the client's methods it does not hide what the server said behind retries, and its
+    connections are not kept, so that each call may meet another of the server's workers. Raises
     TransientError only when there is no answer in time.
     """
     from mlflow.exceptions import MlflowException
@@ -232,6 +233,7 @@ def rest_call(
             max_retries=0,
             raise_on_status=False,
             timeout=timeout_seconds,
+            extra_headers={"Connection": "close"},
             **{"params" if method == "GET" else "json": body},
         )
     except MlflowException as error:
