@@ -103,7 +103,7 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
 
 def _latest(
     connection: Connection, model: ModelRef, version: str, types: tuple[str, ...]
-) -> Row[Any] | None:
+) -> Row[*tuple[Any, ...]] | None:
     query = (
         select(events)
         .where(
@@ -119,7 +119,7 @@ def _latest(
     return connection.execute(query).first()
 
 
-def _open_judgement(connection: Connection, model: ModelRef, version: str) -> Row[Any] | None:
+def _open_judgement(connection: Connection, model: ModelRef, version: str) -> Row[*tuple[Any, ...]] | None:
     query = (
         select(dispatches.c.note, dispatches.c.event_id, events.c.seq, events.c.recorded_at)
         .join(events, events.c.id == dispatches.c.event_id)
@@ -167,7 +167,7 @@ def _observed_champion(connection: Connection, model: ModelRef) -> str | None:
     return str(value) if value is not None else None
 
 
-def desired_row(connection: Connection, model: ModelRef) -> Row[Any] | None:
+def desired_row(connection: Connection, model: ModelRef) -> Row[*tuple[Any, ...]] | None:
     """The desired state of one model's replicas."""
     return connection.execute(
         select(desired).where(
@@ -178,7 +178,7 @@ def desired_row(connection: Connection, model: ModelRef) -> Row[Any] | None:
     ).first()
 
 
-def pause_of(connection: Connection, model: ModelRef | None) -> Row[Any] | None:
+def pause_of(connection: Connection, model: ModelRef | None) -> Row[*tuple[Any, ...]] | None:
     """The pause that covers a model: its own, or everything's."""
     scopes = ["", scope_of(model)] if model else [""]
     query = select(pauses).where(pauses.c.scope.in_(scopes)).order_by(pauses.c.scope.desc())

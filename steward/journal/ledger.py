@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from steward.journal.dispatches import Claimed, hold
-from steward.journal.schema import effects, intents, models
+from steward.journal.observed import ObservedState
+from steward.journal.schema import effects, intents
 from steward.journal.store import Journal, Transaction
+from steward.journal.writing import EventWriter
 from steward.ports import Intent
 
 
@@ -21,7 +23,11 @@ class JournalLedger:
     def intend(self, intended: Sequence[Intent]) -> None:
         with self._journal.write() as transaction:
             hold(transaction, self._claimed)
-            rows = [self._row(transaction, intent) for intent in intended]
+            state = ObservedState(transaction, EventWriter(self._journal, transaction))
+            state.lock_models(intent.model for intent in intended)
+            rows = [
+                self._row(transaction, intent, state.model_id(intent.model)) for intent in intended
+            ]
             transaction.connection.execute(insert(intents), rows)
 
     def has_intended(self, intent: Intent) -> bool:
@@ -62,8 +68,7 @@ class JournalLedger:
                 .values(state="done", answer=answer, done_at=transaction.now)
             )
 
-    def _row(self, transaction: Transaction, intent: Intent) -> dict[str, Any]:
-        model_id = self._claimed.model_id or _living_model(transaction, intent)
+    def _row(self, transaction: Transaction, intent: Intent, model_id: int) -> dict[str, Any]:
         return {
             "model_id": model_id,
             "subject": intent.subject,
@@ -74,13 +79,3 @@ class JournalLedger:
             "event_id": self._claimed.event.id,
             "intended_at": transaction.now,
         }
-
-
-def _living_model(transaction: Transaction, intent: Intent) -> int:
-    query = select(models.c.id).where(
-        models.c.registry == intent.model.registry,
-        models.c.workspace == intent.model.workspace,
-        models.c.name == intent.model.name,
-        models.c.deleted_at.is_(None),
-    )
-    return int(transaction.connection.execute(query).scalar_one())

@@ -1,0 +1,120 @@
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from steward.errors import ConfigurationError, JournalUnavailableError
+from steward.journal import migrate
+from steward.journal.migrate import current_revision, downgrade, installation_id, upgrade
+from steward.journal.schema import metadata
+from steward.journal.store import Journal, open_engine
+from tests.unit.journal_support import ROUTING, open_at
+
+
+@pytest.fixture
+def empty_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'data' / 'journal.db'}"
+
+
+@pytest.fixture
+def empty(empty_url: str):
+    journal = Journal(open_engine(empty_url), ROUTING)
+    yield journal
+    journal.close()
+
+
+def test_an_empty_database_has_no_revision(empty: Journal) -> None:
+    assert current_revision(empty.engine) is None
+
+
+def test_upgrading_makes_exactly_the_tables_that_the_code_knows(empty: Journal) -> None:
+    upgrade(empty)
+
+    with empty.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    assert current_revision(empty.engine) == migrate.HEAD
+
+
+def test_the_head_constant_is_the_newest_script() -> None:
+    scripts = ScriptDirectory(str(migrate._MIGRATIONS))
+
+    assert scripts.get_heads() == [migrate.HEAD]
+
+
+def test_downgrading_to_the_base_drops_every_table_and_upgrading_makes_them_again(
+    empty: Journal,
+) -> None:
+    upgrade(empty)
+
+    downgrade(empty.engine, "base")
+
+    assert set(inspect(empty.engine).get_table_names()) <= {"alembic_version"}
+    assert current_revision(empty.engine) is None
+    upgrade(empty)
+    assert current_revision(empty.engine) == migrate.HEAD
+
+
+def test_upgrading_twice_changes_nothing_not_even_who_we_are(empty: Journal) -> None:
+    upgrade(empty)
+    name = installation_id(empty)
+
+    upgrade(empty)
+
+    assert installation_id(empty) == name
+
+
+def test_processes_that_start_at_once_upgrade_once(empty_url: str, empty: Journal) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    processes = [
+        context.Process(target=_upgrade_together, args=(empty_url, barrier)) for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert current_revision(empty.engine) == migrate.HEAD
+
+
+def _upgrade_together(url: str, barrier) -> None:
+    journal = open_at(url)
+    barrier.wait(50)
+    upgrade(journal)
+    journal.close()
+
+
+def test_a_journal_of_a_newer_steward_is_refused_with_what_to_do(empty: Journal) -> None:
+    upgrade(empty)
+    with empty.write() as transaction:
+        transaction.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigurationError, match=r"9999.*newer Steward.*STEWARD_DATABASE_URL"):
+        upgrade(empty)
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db"])
+def test_another_kind_of_database_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected sqlite"):
+        open_engine(url)
+
+
+def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    journal = open_at(f"sqlite:///{tmp_path}")  # a folder, not a file
+
+    with pytest.raises(JournalUnavailableError, match="cannot be opened"):
+        upgrade(journal)
+    assert not journal.is_writable()
+    journal.close()
+
+
+def test_a_journal_with_tables_takes_writes(empty: Journal) -> None:
+    upgrade(empty)
+
+    assert empty.is_writable()
