@@ -87,6 +87,8 @@ class ObservedState:
 
     transaction: Transaction
     writer: EventWriter
+    is_late: bool = False
+    """What differs happened too long ago to be acted upon: it is journalled and wakes nobody."""
     rows: dict[Key, Row] = field(default_factory=dict)
     _ids: dict[ModelRef, int] = field(default_factory=dict)
     _vouched: set[str] = field(default_factory=set)
@@ -137,6 +139,13 @@ class ObservedState:
             if row is None:
                 self.rows[model_id, subject, facet] = Row(value, 1, is_new=True, **known)
 
+    def overwrite(self, key: Key, value: Any, event_id: str | None) -> None:
+        """Take over what was told of a facet elsewhere; its event exists already."""
+        row = self.rows.setdefault(key, Row(None, is_new=True))
+        row.value, row.event_id = value, event_id
+        row.revision += 1
+        row.is_dirty, row.is_read = True, False
+
     def compare(
         self,
         ref: ModelRef,
@@ -176,12 +185,14 @@ class ObservedState:
             before=before,
             after=value,
             caused_by=event.caused_by or (intent.event_id if intent else None),
+            data={**event.data, "late": True} if self.is_late else event.data,
         )
         event_id = self.writer.add(
             event,
             seen=SEEN_OWN if is_own else seen,
             model_id=key[0],
-            is_routed=facet == CHAMPION or not is_own,  # our own writes wake nobody
+            # our own writes wake nobody
+            is_routed=(facet == CHAMPION or not is_own) and not self.is_late,
         )
         if intent is not None:
             self._match(intent.id, event_id)
