@@ -6,6 +6,7 @@ carries the desired state, so a replica is at most a few seconds behind.
 
 import asyncio
 import json
+import logging
 import random
 import time
 from contextlib import suppress
@@ -17,7 +18,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from serving.reload import Order, Reloader, StaleOrderError
-from steward.errors import PermanentError, StewardError, TransientError
+from steward.errors import StewardError, TransientError
 from steward.events import ModelRef, uuid7
 from steward.logs import get_logger
 from steward.signing import sign
@@ -73,7 +74,8 @@ class Heartbeat:
         )
         self._is_leaving = False
         self._has_started = False  # the start's choice was made by the receiver or the registry
-        self._given_up: tuple[Order, float, float] | None = None  # what failed, delay, try again at
+        self._refused: Order | None = None
+        self._order_retry, self._start_retry = _Retry(), _Retry()
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -85,13 +87,15 @@ class Heartbeat:
                 desired = await self._beat(self._reloader.state)
                 misses = 0
             except TransientError as error:
-                log.log(30 if misses == 0 else 10, "receiver_not_reached", error=str(error))
+                level = logging.DEBUG if misses else logging.WARNING  # said once
+                log.log(level, "receiver_not_reached", error=str(error))
                 desired = None
                 misses += 1
             if self._following is None or self._following.done():
                 self._following = asyncio.create_task(self._follow(desired))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._reloader.changed.wait(), _pause(misses))
+                async with asyncio.timeout(_pause(misses)):
+                    await self._reloader.changed.wait()
 
     async def leave(self) -> None:
         """Say goodbye, so that no rollout waits for this replica. Safe to call twice."""
@@ -99,12 +103,14 @@ class Heartbeat:
             return
         self._is_leaving = True
         with suppress(TransientError, TimeoutError):
-            await asyncio.wait_for(self._beat("stopping"), _GOODBYE_SECONDS)
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._beat("stopping")
 
     async def close(self) -> None:
         """Stop following, and close the connection."""
         if self._following is not None:
             self._following.cancel()
+            await asyncio.wait([self._following])
         await self._client.aclose()
 
     async def _beat(self, state: str) -> _Desired | None:
@@ -140,28 +146,32 @@ class Heartbeat:
         """Serve what is desired; at the start, and only then, fall back on what else is known."""
         if desired is not None and desired.version is not None:
             await self._serve(Order(desired.version, desired.generation))
-        if not self._has_started:
-            await self._start()
+        await self._start()
 
     async def _serve(self, order: Order) -> None:
-        if order.generation <= self._reloader.table.generation or self._is_too_early(order):
+        if order != self._refused:
+            self._refused, self._order_retry = None, _Retry()
+        if order.generation <= self._reloader.table.generation or not self._order_retry.is_due():
             return
         try:
             await self._reloader.reload(order)
         except StaleOrderError:
             return  # a newer one came by push
         except StewardError:  # the reloader logged why, and the next heartbeat reports it
-            self._put_off(order)
+            self._refused = order
+            self._order_retry.put_off()
             return
         self._has_started = True
 
     async def _start(self) -> None:
         if self._reloader.table.generation > 0:  # a push was faster
             self._has_started = True
+        if self._has_started or not self._start_retry.is_due():
             return
         try:
             self._has_started = await self._reloader.start_with_champion()
         except StewardError as error:
+            self._start_retry.put_off()
             if self._reloader.table.champion is None:
                 log.warning("registry_champion_not_served", error=str(error))
                 await self._start_from_cache()
@@ -170,20 +180,23 @@ class Heartbeat:
         try:
             if await self._reloader.start_with_last_known_good():
                 log.warning("serving_last_known_good")
-        except PermanentError as error:
+        except StewardError as error:
             log.warning("last_known_good_not_served", error=str(error))
 
-    def _is_too_early(self, order: Order) -> bool:
-        if self._given_up is None or self._given_up[0] != order:
-            return False
-        return time.monotonic() < self._given_up[2]
 
-    def _put_off(self, order: Order) -> None:
-        """A version that does not load is tried again ever more rarely: its files may be late."""
-        delay = _BEAT_SECONDS
-        if self._given_up is not None and self._given_up[0] == order:
-            delay = min(self._given_up[1] * 2, _LAST_RETRY_SECONDS)
-        self._given_up = (order, delay, time.monotonic() + delay)
+@dataclass(slots=True)
+class _Retry:
+    """What failed is tried again ever more rarely: its files may only be late."""
+
+    delay_seconds: float = 0.0
+    due_at: float = 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self.due_at
+
+    def put_off(self) -> None:
+        self.delay_seconds = min(self.delay_seconds * 2 or _BEAT_SECONDS, _LAST_RETRY_SECONDS)
+        self.due_at = time.monotonic() + self.delay_seconds
 
 
 def _pause(misses: int) -> float:

@@ -6,11 +6,14 @@
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from serving.files import ModelFiles
 from serving.loading import load_slot
 from serving.slot import Slot, Table
+from steward.errors import TransientError
 
 
 class Loader(Protocol):
@@ -34,7 +37,7 @@ class Loader(Protocol):
         ...
 
     def settle(self, table: Table) -> None:
-        """After a swap: note what is served, free what is not."""
+        """After a swap: note what is served, free what is not. TransientError: it could not."""
         ...
 
 
@@ -45,7 +48,8 @@ class FileLoader:
         self._files = files
 
     def load(self, version: str, held: Slot | None) -> Slot:
-        found = self._files.fetch(version)
+        with _disk_errors():
+            found = self._files.fetch(version)
         if held is not None and held.key == found.key:
             return held
         return load_slot(version, found.key, found.path)
@@ -54,14 +58,24 @@ class FileLoader:
         return self._files.champion()
 
     def last_known_good(self) -> Slot | None:
-        found = self._files.last_known_good()
+        with _disk_errors():
+            found = self._files.last_known_good()
         return load_slot(found.version, found.key, found.path) if found else None
 
     def settle(self, table: Table) -> None:
-        if table.champion is not None:
-            self._files.remember(table.champion.version, table.champion.key)
-        self._files.evict(table.keys())
+        with _disk_errors():
+            if table.champion is not None:
+                self._files.remember(table.champion.version, table.champion.key)
+            self._files.evict(table.keys())
         _give_memory_back()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(f"The replica's cache cannot be used: {error}") from error
 
 
 def _give_memory_back() -> None:

@@ -1,5 +1,6 @@
 """One replica as a process: its socket, its identity, and an orderly end. Called by the CLI."""
 
+import logging
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_CONFIGURE_LOGGING": "false",  # its records come out in our form
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
@@ -46,6 +48,8 @@ def run(
     if workspace:
         os.environ["MLFLOW_WORKSPACE"] = workspace
     logs.configure("replica", log_format=settings.log_format)
+    # It warns of every request that does not fit the signature; the caller is told already.
+    logging.getLogger("mlflow.pyfunc.scoring_server").setLevel(logging.ERROR)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     app = create_app(

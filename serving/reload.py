@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,7 +17,7 @@ from typing import TypeVar
 from serving.loader import Loader
 from serving.slot import Slot, Table
 from serving.telemetry import Telemetry
-from steward.errors import StewardError
+from steward.errors import StewardError, TransientError
 from steward.logs import get_logger
 
 log = get_logger()
@@ -182,8 +183,9 @@ class Reloader:
     def _settle(self, table: Table) -> None:
         try:
             self._loader.settle(table)
-        except OSError as error:  # a full disk costs the next start its cache, not this one
+        except TransientError as error:  # a full disk costs the next start its cache, not this one
             log.warning("cache_not_kept", error=str(error))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        context = copy_context()  # its logs carry what ours do
+        return await asyncio.get_running_loop().run_in_executor(self._thread, context.run, call)
