@@ -19,7 +19,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "model_version_alias.created": ("confirm",),
     "model_version_alias.deleted": ("confirm",),
     "model_version.deleted": ("confirm",),
-    "registered_model.champion_changed": ("reload",),
+    "registered_model.champion_changed": ("reload", "annotate"),
     "rollout.finished": ("notify",),
     "rollout.failed": ("rollback", "notify"),
     "rollback.requested": ("rollback",),

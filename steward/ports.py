@@ -272,7 +272,7 @@ class Ledger(Protocol):
         ...
 
     def has_intended(self, intent: Intent) -> bool:
-        """Whether this dispatch (in this run) committed that intent before: it crashed after."""
+        """Whether this dispatch committed that intent before, and stopped before its end."""
         ...
 
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:

@@ -5,13 +5,13 @@ One object serves one claimed dispatch.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import queries, readings
 from steward.journal.dispatches import Claimed, hold
 from steward.journal.observed import CHAMPION
-from steward.journal.schema import desired, dispatches, events, models, observed, pauses
+from steward.journal.schema import SEEN_READ, desired, dispatches, events, models, observed, pauses
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
@@ -78,19 +78,21 @@ class JournalHistory:
 
 def standing_verdict(connection: Connection, model: ModelRef, version: str) -> Verdict | None:
     """Where a version stands: waiting while it is being judged, else its latest decision."""
-    decided = _latest(connection, model, version, tuple(DECISIONS))
+    decided = _latest_decision(connection, model, version)
     judging = _open_judgement(connection, model, version)
     if judging and (decided is None or judging.seq > decided.seq):
-        return Verdict(
-            verdict="waiting",
-            reasons=(judging.note,) if judging.note != "new" else ("being judged",),
-            code="waiting",
-            event_id=judging.event_id,
-            at=judging.recorded_at,
-        )
+        return _waiting(judging)
     if decided is None:
         return None
     event = queries.event_of(decided)
+    if event.type == EventType.CHAMPION_CHANGED:
+        return Verdict(
+            verdict="promoted",
+            reasons=("made Production in the registry, not by Steward",),
+            code="by_hand",
+            event_id=event.id,
+            at=event.recorded_at,
+        )
     return Verdict(
         verdict=DECISIONS[event.type],
         reasons=tuple(event.data.get("reasons", ())) or (str(event.data.get("reason", "")),),
@@ -101,9 +103,29 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
     )
 
 
-def _latest(
-    connection: Connection, model: ModelRef, version: str, types: tuple[str, ...]
+def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
+    reason = "being judged" if judging.note == "new" else judging.note
+    is_dead = judging.state == "dead"
+    if is_dead:
+        reason = f"{judging.handler} failed and waits for an operator's replay: {judging.note}"
+    return Verdict(
+        verdict="waiting",
+        reasons=(reason,),
+        code="dead" if is_dead else "waiting",
+        event_id=judging.event_id,
+        at=judging.recorded_at,
+    )
+
+
+def _latest_decision(
+    connection: Connection, model: ModelRef, version: str
 ) -> Row[*tuple[Any, ...]] | None:
+    is_decision = events.c.type.in_(tuple(DECISIONS))
+    by_hand = and_(
+        events.c.type == EventType.CHAMPION_CHANGED,
+        events.c.seen == SEEN_READ,
+        events.c.after.is_not(None),
+    )
     query = (
         select(events)
         .where(
@@ -111,7 +133,7 @@ def _latest(
             events.c.registry == model.registry,
             events.c.workspace == model.workspace,
             events.c.version == version,
-            events.c.type.in_(types),
+            or_(is_decision, by_hand),
         )
         .order_by(events.c.seq.desc())
         .limit(1)
@@ -119,9 +141,18 @@ def _latest(
     return connection.execute(query).first()
 
 
-def _open_judgement(connection: Connection, model: ModelRef, version: str) -> Row[*tuple[Any, ...]] | None:
+def _open_judgement(
+    connection: Connection, model: ModelRef, version: str
+) -> Row[*tuple[Any, ...]] | None:
     query = (
-        select(dispatches.c.note, dispatches.c.event_id, events.c.seq, events.c.recorded_at)
+        select(
+            dispatches.c.note,
+            dispatches.c.event_id,
+            dispatches.c.state,
+            dispatches.c.handler,
+            events.c.seq,
+            events.c.recorded_at,
+        )
         .join(events, events.c.id == dispatches.c.event_id)
         .where(
             events.c.model == model.name,
@@ -129,7 +160,7 @@ def _open_judgement(connection: Connection, model: ModelRef, version: str) -> Ro
             events.c.workspace == model.workspace,
             events.c.version == version,
             dispatches.c.handler.in_(JUDGING),
-            dispatches.c.state.in_(queries.OPEN_STATES),
+            dispatches.c.state.in_((*queries.OPEN_STATES, "dead")),
             events.c.type.in_((EventType.VERSION_CREATED, EventType.VALIDATED)),
         )
         .order_by(events.c.seq.desc())

@@ -34,7 +34,6 @@ class JournalLedger:
         with self._journal.read() as connection:
             query = select(intents.c.value).where(
                 intents.c.dispatch_id == self._claimed.work.dispatch_id,
-                intents.c.run == self._claimed.work.run,
                 intents.c.subject == intent.subject,
                 intents.c.facet == intent.facet,
             )
