@@ -108,32 +108,25 @@ class MlflowRegistry:
     def set_stage(
         self, model: ModelRef, version: str, stage: str, *, archive_existing: bool
     ) -> None:
-        from mlflow import MlflowClient
-
         if archive_existing and stage.lower() not in STAGES_THAT_CAN_BE_EMPTIED:
             # MLflow answers 500, which would look as if trying again could help.
             raise PermanentError(f"MLflow empties only Staging and Production, not {stage!r}.")
-        # Stages are deprecated since MLflow 2.9 and work on; beneath the decorator is no warning.
-        transition = MlflowClient.transition_model_version_stage.__wrapped__
-        self._call(
+        self._write(
             "transition_model_version_stage",
-            model.workspace,
-            transition,
-            self._client,
-            model.name,
+            model,
             version,
             stage,
             archive_existing_versions=archive_existing,
         )
 
     def set_alias(self, model: ModelRef, alias: str, version: str) -> None:
-        self._ask("set_registered_model_alias", model.workspace, model.name, alias, version)
+        self._write("set_registered_model_alias", model, alias, version)
 
     def delete_alias(self, model: ModelRef, alias: str) -> None:
-        self._ask("delete_registered_model_alias", model.workspace, model.name, alias)
+        self._write("delete_registered_model_alias", model, alias)
 
     def set_version_tag(self, model: ModelRef, version: str, key: str, value: str) -> None:
-        self._ask("set_model_version_tag", model.workspace, model.name, version, key, value)
+        self._write("set_model_version_tag", model, version, key, value)
 
     # --- what evidence reads ------------------------------------------------------------------
 
@@ -171,6 +164,17 @@ class MlflowRegistry:
 
     def _ask(self, operation: str, workspace: str, *args: Any, **kwargs: Any) -> Any:
         return self._call(operation, workspace, getattr(self._client, operation), *args, **kwargs)
+
+    def _write(self, operation: str, model: ModelRef, *args: Any, **kwargs: Any) -> None:
+        """Call MLflow's registry client, beneath MlflowClient.
+
+        There each write first reads the model, in case it is a prompt, and a stage change warns
+        that stages are deprecated: twice the requests, and a log line, for nothing.
+        """
+        beneath = self._client._get_registry_client()  # noqa: SLF001  # no public way; tested
+        self._call(
+            operation, model.workspace, getattr(beneath, operation), model.name, *args, **kwargs
+        )
 
     def _call(
         self,

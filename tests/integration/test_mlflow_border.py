@@ -88,3 +88,15 @@ def test_a_workspace_is_refused_by_a_server_without_them(mlflow_server: str):
 
     with pytest.raises(PermanentError, match="does not support workspaces"):
         MlflowRegistry(mlflow_server).version(ModelRef("border-workspace", workspace="team-a"), "1")
+
+
+def test_one_write_is_one_request(http_capture: HttpCapture):
+    http_capture.default = Answer(200, b"{}")
+    registry = MlflowRegistry(http_capture.url)
+
+    registry.set_stage(ModelRef("m"), "1", "Production", archive_existing=True)
+    registry.set_alias(ModelRef("m"), "champion", "1")
+    registry.delete_alias(ModelRef("m"), "champion")
+    registry.set_version_tag(ModelRef("m"), "1", "key", "value")
+
+    assert len(http_capture.requests) == registry.requests.total() == 4
