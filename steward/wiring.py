@@ -65,7 +65,7 @@ def registry(settings: Settings) -> MlflowRegistry:
 
 
 def installation_id(settings: Settings) -> str:
-    """Names this installation; its webhook at MLflow is ``steward/<id>``."""
+    """Names this installation; its webhook at MLflow is ``steward-<id>``."""
     journal = open_journal(settings, Routing({}))
     try:
         return migrate.installation_id(journal)

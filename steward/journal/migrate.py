@@ -83,7 +83,7 @@ def _config(connection: Connection) -> Any:
 
 
 def installation_id(journal: Journal) -> str:
-    """Names this installation; its webhook at MLflow is ``steward/<id>``."""
+    """Names this installation; its webhook at MLflow is ``steward-<id>``."""
     with journal.read() as connection:
         query = select(installation.c.installation_id)
         return str(connection.execute(query).scalar_one())
