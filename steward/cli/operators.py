@@ -1,0 +1,19 @@
+"""The operators' verbs, which speak to the receiver over HTTP; ``app.py`` mounts them."""
+
+import typer
+
+from steward.cli import events, models
+from steward.cli.explain import explain
+from steward.cli.health import health
+from steward.cli.pauses import pause, resume
+from steward.cli.replicas import replicas
+from steward.cli.rollback import rollback
+from steward.cli.waiting import wait
+
+
+def register(app: typer.Typer) -> None:
+    """Add them to the command."""
+    app.add_typer(events.app, name="events")
+    app.add_typer(models.app, name="models")
+    for verb in (explain, wait, rollback, pause, resume, replicas, health):
+        app.command()(verb)
