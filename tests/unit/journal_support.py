@@ -37,6 +37,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "work.free": ("free",),
     "work.production": ("promote",),
     "work.told": ("notify",),
+    "rollback.requested": ("free",),
     "dispatch.died": ("tell",),
 }
 ROUTING = Routing(

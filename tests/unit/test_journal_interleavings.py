@@ -1,0 +1,271 @@
+"""Any order of claims, crashes, lost hints, late finishes and replays: nothing stranded or twice.
+
+Hypothesis drives several workers against one real journal under a clock of its own, and shrinks
+what it finds to the shortest story.
+"""
+
+import shutil
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import event, select
+
+from steward.errors import LeaseLostError
+from steward.events import ModelRef, NewEvent
+from steward.journal import dispatches, replay, sweeping
+from steward.journal.dispatches import Claimed
+from steward.journal.migrate import upgrade
+from steward.journal.schema import attempts as attempts_table
+from steward.journal.schema import dispatches as dispatches_table
+from steward.ports import Done, Hint, Skipped, Wait
+from tests.fakes import FixedClock
+from tests.unit.journal_support import LEASE_SECONDS, events_in, happened, open_at, rows_of
+
+ALLOWED = 3
+ENDS = ("succeeded", "skipped", "dead")
+MODELS = [ModelRef("a"), ModelRef("b")]
+ROUNDS_TO_DRAIN = 12
+ROUND_SECONDS = 61
+
+
+class Workers(RuleBasedStateMachine):
+    """Workers that crash, a broker that loses hints, and a sweep that is often late."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="journal-"))
+        shutil.copy(self.template, self.folder / "journal.db")
+        self.clock = FixedClock()
+        self.journal = open_at(f"sqlite:///{self.folder / 'journal.db'}", self.clock)
+        event.listen(self.journal.engine, "connect", _trust_the_disk)
+        self.broker: list[str] = []
+        self.held: list[Claimed] = []  # what workers believe they hold, dead and slow ones too
+        self.living: dict[str, Claimed] = {}  # what they do hold
+        self.leases: dict[str, Any] = {}
+        self.deaths = 0
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    @rule(
+        type=st.sampled_from(["work.production", "work.production", "work.free", "work.told"]),
+        model=st.sampled_from(MODELS),
+        is_lost=st.booleans(),
+    )
+    def an_event_comes(self, type: str, model: ModelRef, is_lost: bool) -> None:  # noqa: A002
+        self.send(happened(self.journal, type, model=model, version="1"), is_lost=is_lost)
+
+    @rule(seconds=st.sampled_from([0.5, 5, 30, 61, 400]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @precondition(lambda self: self.broker)
+    @rule(data=st.data(), is_delivered_again=st.booleans())
+    def a_worker_takes_a_hint(self, data: st.DataObject, is_delivered_again: bool) -> None:
+        dispatch_id = data.draw(st.sampled_from(self.broker))
+        if not is_delivered_again:
+            self.broker.remove(dispatch_id)
+        self.claim(dispatch_id)
+
+    @precondition(lambda self: self.held)
+    @rule(
+        data=st.data(),
+        ending=st.sampled_from(["done", "facts", "skip", "wait", "retry", "die", "release"]),
+        is_lost=st.booleans(),
+    )
+    def a_worker_finishes(self, data: st.DataObject, ending: str, is_lost: bool) -> None:
+        mine = data.draw(st.sampled_from(self.held))
+        self.held.remove(mine)
+        self.finish(mine, ending, is_lost=is_lost)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def a_worker_crashes(self, data: st.DataObject) -> None:
+        self.held.remove(data.draw(st.sampled_from(self.held)))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def a_worker_says_it_lives(self, data: st.DataObject) -> None:
+        mine = data.draw(st.sampled_from(self.held))
+        if self.is_ours(mine):
+            dispatches.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
+            self.leases[mine.work.dispatch_id] = self.lease_end()
+        else:
+            with pytest.raises(LeaseLostError):
+                dispatches.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
+
+    @rule(is_lost=st.booleans())
+    def the_sweep_comes_round(self, is_lost: bool) -> None:
+        self.sweep(is_lost=is_lost)
+
+    @rule(mode=st.sampled_from(["failed", "all"]))
+    def an_operator_replays(self, mode: replay.Mode) -> None:
+        chosen = events_in(self.journal)[-3:]
+        _, hints = replay.apply(
+            self.journal, chosen, handlers=None, mode=mode, actor="ana", reason="again"
+        )
+        self.send(hints, is_lost=False)
+
+    @rule()
+    def the_broker_is_emptied(self) -> None:
+        self.broker.clear()
+
+    # -- what must hold ----------------------------------------------------------------------------
+
+    @invariant()
+    def what_runs_is_what_is_held_and_one_a_lane(self) -> None:
+        running = [row for row in self.rows() if row.state == "running"]
+        lanes = Counter(row.lane for row in running if row.lane)
+
+        assert {row.id: row.token for row in running} == {
+            key: mine.token for key, mine in self.living.items()
+        }
+        assert all(count == 1 for count in lanes.values())
+
+    @invariant()
+    def each_run_ends_once_and_every_attempt_is_written_down(self) -> None:
+        written: dict[tuple[str, int], Counter[str]] = {}
+        for row in rows_of(self.journal, attempts_table):
+            counted = written.setdefault((row.dispatch_id, row.run), Counter())
+            counted[row.outcome] += row.repeats
+        for row in self.rows():
+            runs = [written.get((row.id, run), Counter()) for run in range(1, row.run + 1)]
+            ends = [sum(run[end] for end in ENDS) for run in runs]
+            tries = sum(run.total() - run["replayed"] for run in runs)
+
+            assert ends == [1] * (row.run - 1) + [int(row.state in ENDS)]
+            assert tries + (row.state == "running") == row.attempts
+            assert row.failures == sum(runs[-1][word] for word in ("failed", "expired", "dead"))
+
+    @invariant()
+    def every_death_is_told_but_that_of_notify(self) -> None:
+        assert len(events_in(self.journal, "dispatch.died")) == self.deaths
+
+    def teardown(self) -> None:
+        try:
+            self.everything_comes_to_an_end()
+        finally:
+            self.journal.close()
+            shutil.rmtree(self.folder)
+
+    def everything_comes_to_an_end(self) -> None:
+        """With a live worker and the sweep, and every hint so far lost."""
+        self.broker.clear()
+        for _ in range(ROUNDS_TO_DRAIN):
+            self.clock.advance(ROUND_SECONDS)
+            self.sweep(is_lost=False)
+            while self.broker:
+                mine = self.claim(self.broker.pop())
+                if mine:
+                    self.finish(mine, "done", is_lost=False)
+        assert {row.state for row in self.rows()} <= set(ENDS)
+        self.each_run_ends_once_and_every_attempt_is_written_down()
+
+    # -- how ---------------------------------------------------------------------------------------
+
+    def rows(self) -> list[Any]:
+        return rows_of(self.journal, dispatches_table)
+
+    def send(self, hints: list[Hint], *, is_lost: bool) -> None:
+        if not is_lost:
+            self.broker += [hint.dispatch_id for hint in hints]
+
+    def lease_end(self) -> Any:
+        return self.clock.at + timedelta(seconds=LEASE_SECONDS)
+
+    def is_ours(self, mine: Claimed) -> bool:
+        return self.living.get(mine.work.dispatch_id) is mine
+
+    def expected(self, dispatch_id: str) -> str | None:
+        """Whom a claim must take: the lane's oldest due, or the one named."""
+        with self.journal.read() as connection:
+            query = select(dispatches_table).where(dispatches_table.c.id == dispatch_id)
+            named = connection.execute(query).one()
+        rows = self.rows()
+        if named.lane and any(row.lane == named.lane and row.state == "running" for row in rows):
+            return None
+        takeable = [
+            row
+            for row in rows
+            if row.state == "pending"
+            and row.due_at <= self.clock.at
+            and (row.lane == named.lane if named.lane else row.id == dispatch_id)
+        ]
+        return min(takeable, key=lambda row: (row.created_at, row.id)).id if takeable else None
+
+    def claim(self, dispatch_id: str) -> Claimed | None:
+        expected = self.expected(dispatch_id)
+        mine = dispatches.claim(self.journal, dispatch_id, "w", lease_seconds=LEASE_SECONDS)
+        assert (mine.work.dispatch_id if mine else None) == expected
+        if mine:
+            self.held.append(mine)
+            self.living[mine.work.dispatch_id] = mine
+            self.leases[mine.work.dispatch_id] = self.lease_end()
+        return mine
+
+    def finish(self, mine: Claimed, ending: str, *, is_lost: bool) -> None:
+        if not self.is_ours(mine):
+            with pytest.raises(LeaseLostError):
+                self.end(mine, ending)
+            return
+        hints = self.end(mine, ending)
+        del self.living[mine.work.dispatch_id]
+        self.deaths += ending == "die" and mine.work.handler != "notify"
+        self.send(hints, is_lost=is_lost)
+
+    def end(self, mine: Claimed, ending: str) -> list[Hint]:
+        if ending == "retry":
+            return dispatches.fail(self.journal, mine, "away", retry_in_seconds=30)
+        if ending == "die":
+            return dispatches.fail(self.journal, mine, "broken", retry_in_seconds=None)
+        if ending == "release":
+            return dispatches.release(self.journal, mine)
+        later = self.clock.at + timedelta(minutes=5)
+        outcome = {
+            "done": Done(),
+            "facts": Done(events=(NewEvent("work.free"), NewEvent("work.production"))),
+            "skip": Skipped("nothing to do"),
+            "wait": Wait(later, "not yet", check_seconds=120, then=("annotate",)),
+        }[ending]
+        return dispatches.record(self.journal, mine, outcome)
+
+    def sweep(self, *, is_lost: bool) -> None:
+        late = [key for key in self.living if self.leases[key] < self.clock.at]
+        for key in late:
+            mine = self.living.pop(key)
+            is_dead = mine.work.failures + 1 >= ALLOWED
+            self.deaths += is_dead and mine.work.handler != "notify"
+        count, hints = dispatches.expire(self.journal, failures_allowed=ALLOWED)
+        assert count == len(late)
+        self.send(hints + sweeping.due(self.journal), is_lost=is_lost)
+
+
+def _trust_the_disk(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=OFF")  # no power cut is tried here
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _template(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Workers.template = tmp_path_factory.mktemp("journal") / "template.db"
+    journal = open_at(f"sqlite:///{Workers.template}")
+    upgrade(journal)
+    journal.checkpoint()
+    journal.close()
+
+
+TestWorkers = Workers.TestCase
+TestWorkers.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)

@@ -1,0 +1,298 @@
+# ruff: noqa: F401, F811 -- fixtures are imported, then named as arguments
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from steward.errors import NotFoundError
+from steward.events import ModelRef, NewEvent
+from steward.journal import audit, commands, deliveries, dispatches, fleet, queries, readings
+from steward.journal.history import JournalHistory
+from steward.journal.ledger import JournalLedger
+from steward.journal.queries import EventFilter
+from steward.journal.store import Journal
+from steward.ports import Done, Intent, Wait
+from tests.fakes import FixedClock
+from tests.unit.journal_support import (
+    FRAUD,
+    claimed,
+    delivered,
+    dispatched,
+    events_in,
+    finish,
+    happened,
+    journal,
+    journal_url,
+    migrated_journal_file,
+    row_of,
+    rows_of,
+    version_created,
+)
+
+
+def found(journal: Journal, **which: Any) -> list[tuple[str, str]]:
+    """(type, status) of the events of a filter, newest first."""
+    with journal.read() as connection:
+        items, _ = queries.list_events(connection, EventFilter(**which), cursor=None, limit=100)
+    return [(event.type, status) for event, status in items]
+
+
+# --- lists of events ------------------------------------------------------------------------------
+
+
+def test_an_event_s_status_is_that_of_its_dispatches(journal: Journal, clock: FixedClock) -> None:
+    dispatched(journal, "work.free")
+    waiting = dispatched(journal, "model_version.created")
+    finish(journal, waiting, Wait(clock.at + timedelta(hours=1), "waiting"))
+    finish(journal, dispatched(journal, "work.production"))
+    dispatches.fail(
+        journal, claimed(journal, dispatched(journal, "work.told")), "x", retry_in_seconds=None
+    )
+
+    assert found(journal) == [
+        ("work.told", "dead"),
+        ("work.production", "done"),
+        ("model_version.created", "waiting"),
+        ("work.free", "open"),
+    ]
+    for status in ("dead", "done", "waiting"):
+        assert [each for _, each in found(journal, status=status)] == [status]
+    assert [each for _, each in found(journal, status="open")] == ["waiting", "open"]
+    assert found(journal, status="unheard of") == []
+
+
+def test_events_are_found_by_what_they_are_of(journal: Journal) -> None:
+    happened(journal, "work.free", model=ModelRef("fraud-eu"), version="1")
+    happened(journal, "work.free", model=ModelRef("fraud_eu"), version="2")
+    happened(journal, "other", model=None)
+
+    assert len(found(journal, model="fraud-*")) == 1
+    assert len(found(journal, model="fraud_*")) == 1
+    assert len(found(journal, model="fraud*")) == 2
+    assert len(found(journal, model="50%*")) == 0
+    assert len(found(journal, type="work.*", version="2")) == 1
+    assert len(found(journal, text="FRAUD-E")) == 1
+    assert len(found(journal, seen_by="self")) == 3
+    assert found(journal, seen_by="webhook") == found(journal, seen_by="nobody") == []
+
+
+def test_events_are_found_by_when_they_were_recorded(journal: Journal, clock: FixedClock) -> None:
+    happened(journal, "a")
+    noon = clock.advance(60)
+    happened(journal, "b")
+
+    assert found(journal, since=noon) == [("b", "done")]
+    assert found(journal, until=noon) == [("a", "done")]
+
+
+def test_pages_follow_each_other_without_gap_or_repeat(journal: Journal) -> None:
+    for number in range(7):
+        happened(journal, f"n{number}")
+
+    pages, cursor = [], None
+    while True:
+        with journal.read() as connection:
+            page, cursor = queries.list_events(connection, EventFilter(), cursor=cursor, limit=3)
+        pages.append([event.type for event, _ in page])
+        if cursor is None:
+            break
+        happened(journal, "later")  # what comes meanwhile does not shift the pages
+
+    assert pages == [["n6", "n5", "n4"], ["n3", "n2", "n1"], ["n0"]]
+
+
+@pytest.mark.parametrize("cursor", ["x", "ä", "====", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "LTE="])
+def test_a_cursor_that_is_not_ours_is_a_value_error(journal: Journal, cursor: str) -> None:
+    with journal.read() as connection, pytest.raises(ValueError):
+        queries.list_events(connection, EventFilter(), cursor=cursor, limit=3)
+
+
+def test_a_chain_goes_back_to_its_root(journal: Journal) -> None:
+    finish(journal, dispatched(journal, "work.free"), Done(events=(NewEvent("work.production"),)))
+    root, effect = events_in(journal)
+
+    with journal.read() as connection:
+        assert [each.id for each in queries.chain(connection, effect.id)] == [effect.id, root.id]
+        assert [each.id for each in queries.caused_by(connection, root.id)] == [effect.id]
+
+
+# --- what handlers look up ------------------------------------------------------------------------
+
+
+def history_of(journal: Journal) -> JournalHistory:
+    return JournalHistory(journal, claimed(journal, dispatched(journal, "work.free")))
+
+
+def test_a_version_waits_while_it_is_judged_and_then_stands_where_it_was_put(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    assert history.verdict(FRAUD, "1") is None
+    _, [hint] = deliveries.record(journal, [version_created(at=clock.at, id="d1")])
+    finish(journal, hint.dispatch_id, Wait(clock.at, "waiting for test_auc until 14:32"))
+
+    waiting = history.verdict(FRAUD, "1")
+    held = NewEvent("promotion.held", data={"reasons": ["0.01 better"], "code": "below_margin"})
+    finish(journal, hint.dispatch_id, Done(events=(held,)))
+    standing = history.verdict(FRAUD, "1")
+
+    assert waiting is not None
+    assert (waiting.verdict, waiting.reasons) == ("waiting", ("waiting for test_auc until 14:32",))
+    assert standing is not None
+    assert (standing.verdict, standing.code) == ("held", "below_margin")
+    assert standing.reasons == ("0.01 better",)
+
+
+def test_champions_are_the_present_one_and_those_before(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    for version in ("1", "2", "1"):
+        mine = claimed(journal, dispatched(journal, "work.free"))
+        read = readings.look(journal, FRAUD).reading("", "champion", version)
+        dispatches.record(journal, mine, Done(readings=(read,)))
+
+    assert history.champions(FRAUD) == ["1", "2", "1"]
+
+
+def test_a_generation_only_grows_and_is_given_once_a_run(journal: Journal) -> None:
+    history = history_of(journal)
+    [cause] = events_in(journal)
+
+    first = history.next_generation(FRAUD, "1", cause)
+    again = history.next_generation(FRAUD, "1", cause)
+    other = history.next_generation(FRAUD, "2", cause)
+
+    assert (first.generation, again.generation, other.generation) == (1, 1, 2)
+    assert history.desired(FRAUD) == other
+    assert [each.after for each in events_in(journal, "rollout.started")] == ["1", "2"]
+
+
+# --- replicas -------------------------------------------------------------------------------------
+
+
+def beat(name: str, clock: FixedClock, *, generation: int = 0, **more: Any) -> fleet.Heartbeat:
+    told = {"state": "ready", "version": "1", "url": f"http://{name}", **more}
+    return fleet.Heartbeat(
+        id=name,
+        model=FRAUD,
+        generation=generation,
+        boot_id="b",
+        started_at=None,
+        last_error=None,
+        seen_at=clock.at,
+        **told,
+    )
+
+
+def test_replicas_live_for_fifteen_seconds_after_a_heartbeat(
+    journal: Journal, clock: FixedClock
+) -> None:
+    fleet.record_heartbeats(
+        journal, [beat("a", clock), beat("b", clock), beat("c", clock, state="stopping")]
+    )
+    clock.advance(10)
+    fleet.record_heartbeats(journal, [beat("b", clock)])
+
+    assert [each.id for each in fleet.live_replicas(journal, FRAUD)] == ["a", "b"]
+    clock.advance(6)
+    assert [each.id for each in fleet.live_replicas(journal, FRAUD)] == ["b"]
+
+
+def test_of_two_heartbeats_in_one_batch_the_later_counts(
+    journal: Journal, clock: FixedClock
+) -> None:
+    early = beat("a", clock, state="loading")
+    clock.advance(1)
+
+    fleet.record_heartbeats(journal, [beat("a", clock, state="ready"), early])
+
+    assert [each.state for each in fleet.all_replicas(journal)[1]] == ["ready"]
+
+
+def test_a_replica_ahead_of_us_raises_our_generation_above_its_own(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history_of(journal).next_generation(FRAUD, "1", events_in(journal)[0])
+
+    fleet.record_heartbeats(journal, [beat("a", clock, generation=9)])
+
+    assert fleet.all_desired(journal)[FRAUD].generation == 10
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+def test_a_pause_covers_a_model_or_all_until_it_is_resumed(journal: Journal) -> None:
+    history = history_of(journal)
+    commands.pause(journal, FRAUD, actor="ana", reason="audit")
+
+    assert history.paused(FRAUD) == "paused by ana: audit"
+    assert history.paused(ModelRef("other")) is None
+    commands.pause(journal, None, actor="bo", reason="storm")
+    assert history.paused(ModelRef("other")) == "paused by bo: storm"
+    assert history.paused(FRAUD) == "paused by ana: audit"
+    commands.resume(journal, FRAUD, actor="ana", reason="")
+    commands.resume(journal, None, actor="ana", reason="")
+    assert history.paused(FRAUD) is None
+    assert commands.resume(journal, None, actor="ana", reason="") == (None, [])
+
+
+def test_resuming_takes_up_what_waited(journal: Journal, clock: FixedClock) -> None:
+    work = dispatched(journal, "work.free")
+    commands.pause(journal, FRAUD, actor="ana", reason="audit")
+    finish(journal, work, Wait(clock.at + timedelta(hours=1), "paused", check_seconds=600))
+
+    _, hints = commands.resume(journal, FRAUD, actor="ana", reason="done")
+
+    assert work in {hint.dispatch_id for hint in hints}
+    assert row_of(journal, work).due_at == clock.at
+
+
+def test_a_rollback_asked_for_before_the_model_was_ever_seen_can_be_carried_out(
+    journal: Journal,
+) -> None:
+    unseen = ModelRef("unseen")
+    event_id, [hint] = commands.request_rollback(
+        journal, unseen, version=None, actor="ana", reason="bad"
+    )
+    mine = claimed(journal, hint.dispatch_id)
+    intent = Intent(unseen, "1", "stage", "Production")
+
+    JournalLedger(journal, mine).intend([intent])
+
+    assert mine.event.id == event_id
+    assert JournalLedger(journal, mine).has_intended(intent)
+
+
+def test_a_token_is_kept_as_a_digest_and_ends_when_revoked(journal: Journal) -> None:
+    secret, token = audit.create_token(journal, owner="ana", role="operator", models=["fraud-*"])
+
+    assert audit.find_token(journal, secret) == token
+    assert secret not in str(rows_of(journal, audit.tokens))
+    assert audit.has_token(journal)
+    audit.revoke_token(journal, token.id)
+    assert audit.find_token(journal, secret) is None
+    assert not audit.has_token(journal)
+    with pytest.raises(NotFoundError):
+        audit.revoke_token(journal, token.id)
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "model", "may"),
+    [
+        ("admin", "approver", "any", True),
+        ("operator", "operator", "fraud-1", True),
+        ("operator", "approver", "fraud-1", False),
+        ("approver", "viewer", "fraud-1", True),
+        ("viewer", "operator", "fraud-1", False),
+        ("operator", "operator", "other", False),
+        ("operator", "operator", None, False),
+    ],
+)
+def test_a_token_may_what_its_role_and_models_say(
+    clock: FixedClock, held: audit.Role, wanted: audit.Role, model: str | None, may: bool
+) -> None:
+    models = None if held == "admin" else ("fraud-*",)
+
+    assert audit.Token("t", "ana", held, models, clock.at).may(wanted, model) is may
