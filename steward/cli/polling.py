@@ -1,7 +1,7 @@
 """Runs the poller's process: the polling shim, the sweep, and an eye on the policy file."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         champion_of=partial(champion_of, journal),
     )
     health.serve(settings.health_port, is_ready=lambda: True)
+    jobs: list[Callable[[threading.Event], None]]
     jobs = [sweep.run, shim.run, partial(watch_policy, settings, journal)]
     threads = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
     for thread in threads:

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +9,10 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from steward.cli.addresses import LOOPBACK
 from steward.cli.supervisor import Program
 from steward.errors import ConfigurationError
 
-LOOPBACK = "127.0.0.1"
 RECEIVER_PORT, MLFLOW_PORT, REPLICA_PORT = 8800, 5000, 8900
 _STEWARD = (sys.executable, "-m", "steward.cli")
 
@@ -39,58 +38,6 @@ class Plan:
         """Where this machine reaches the receiver."""
         host = LOOPBACK if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104
         return f"http://{host}:{self.receiver_port}"
-
-
-class Ports:
-    """Gives out ports: a named one or an error, a default one or the next that is free."""
-
-    def __init__(self) -> None:
-        self._given: set[int] = set()
-        self.moved: list[str] = []
-
-    def take(self, asked: int | None, default: int, what: str, *, host: str = LOOPBACK) -> int:
-        """The asked port, or the default, or the next free one after it (and ``moved`` says so).
-
-        Raises:
-            ConfigurationError: a port that was asked for is taken.
-
-        """
-        if asked is not None:
-            if asked in self._given or not is_free(asked, host):
-                raise ConfigurationError(
-                    f"Port {asked} for {what} is taken. Choose another, or end what listens there."
-                )
-            self._given.add(asked)
-            return asked
-        port = default
-        while port in self._given or not is_free(port, host):
-            port += 1
-        if port != default:
-            self.moved.append(f"Port {default} for {what} is taken: using {port}.")
-        self._given.add(port)
-        return port
-
-    def any(self) -> int:
-        """Any free port, for what nobody needs to know."""
-        while True:
-            with socket.socket() as probe:
-                probe.bind((LOOPBACK, 0))
-                port: int = probe.getsockname()[1]
-            if port not in self._given:
-                self._given.add(port)
-                return port
-
-
-def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen there now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def kept_secret(data_dir: Path, name: str) -> str:

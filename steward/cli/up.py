@@ -2,12 +2,11 @@
 
 import fcntl
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,38 +14,23 @@ import httpx
 import typer
 
 from steward.cli import stack
+from steward.cli.addresses import LOOPBACK
+from steward.cli.planning import Wish, make_plan, prepare_journal, settings_of
 from steward.cli.roles import stop_on_signals
 from steward.cli.supervisor import Supervisor
 from steward.errors import ConfigurationError
-from steward.journal import audit, policies
+from steward.journal import policies
 from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
 from steward.policy import PolicySet
-from steward.policy.installed import policies_in_force
 from steward.settings import Settings, load_settings
 
 READY_SECONDS = 180.0
 LOOK_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody asked of `steward up` (None: not asked)."""
-
-    data_dir: Path
-    host: str = stack.LOOPBACK
-    port: int | None = None
-    mlflow_port: int | None = None
-    replica_port: int | None = None
-    replicas: int = 1
-    serve: tuple[str, ...] = ()
-    policy: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    own_mlflow: bool = False
-
-
-def up(
-    host: Annotated[str, typer.Option(help="Address of the receiver.")] = stack.LOOPBACK,
+def up(  # noqa: PLR0917  # options, each by its name
+    host: Annotated[str, typer.Option(help="Address of the receiver.")] = LOOPBACK,
     port: Annotated[int | None, typer.Option(help="Port of the receiver [8800].")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept [.steward].")
@@ -111,11 +95,11 @@ class Stack:
         if self.plan.mlflow_port:
             checks["mlflow"] = f"{self.plan.mlflow_url}/health"
         for name, port in self.plan.health_ports.items():
-            checks[name] = f"http://{stack.LOOPBACK}:{port}/readyz"
+            checks[name] = f"http://{LOOPBACK}:{port}/readyz"
         for number, (_, port) in enumerate(self.plan.replicas, start=1):
-            checks[f"replica-{number}"] = f"http://{stack.LOOPBACK}:{port}/healthz"
+            checks[f"replica-{number}"] = f"http://{LOOPBACK}:{port}/healthz"
         for name, url in checks.items():
-            self._await(name, lambda url=url: _answers(url))
+            self._await(name, partial(_answers, url))
         self._connect()
         self.write_up()
 
@@ -131,7 +115,7 @@ class Stack:
             "mlflow": self.plan.mlflow_url,
             "broker": self.plan.broker_url,
             "replicas": [
-                {"model": model, "url": f"http://{stack.LOOPBACK}:{port}"}
+                {"model": model, "url": f"http://{LOOPBACK}:{port}"}
                 for model, port in self.plan.replicas
             ],
             "pids": self.supervisor.pids,
@@ -147,7 +131,7 @@ class Stack:
         say(f"  MLflow       {plan.mlflow_url}")
         say(f"  Receiver     {plan.receiver_url}   (API: {plan.receiver_url}/docs)")
         for model, port in plan.replicas:
-            say(f"  Replica      http://{stack.LOOPBACK}:{port}   serves {model}")
+            say(f"  Replica      http://{LOOPBACK}:{port}   serves {model}")
         if not plan.replicas:
             say("  Replica      none: add --serve MODEL")
         say(f"  Policy       {in_force.file}, mode {', '.join(modes)}")
@@ -220,8 +204,8 @@ def running_stack(
         plan, ports = make_plan(wish, settings)
         for moved in ports.moved:
             say(moved)
-        settings = _settings_of(plan)
-        _prepare_journal(plan, settings, wish)
+        settings = settings_of(plan)
+        prepare_journal(plan, settings, wish)
         stack_ = Stack(plan, settings, say=say, stop=stop)
         try:
             stack_.start()
@@ -231,92 +215,6 @@ def running_stack(
             stack_.supervisor.end()
             (plan.data_dir / "up.json").unlink(missing_ok=True)
             say("Ended.")
-
-
-def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, stack.Ports]:
-    """Choose addresses, secrets and environments."""
-    ports = stack.Ports()
-    receiver = ports.take(wish.port, stack.RECEIVER_PORT, "the receiver", host=wish.host)
-    external = None if wish.own_mlflow else settings.mlflow_tracking_uri
-    mlflow = None if external else ports.take(wish.mlflow_port, stack.MLFLOW_PORT, "MLflow")
-    if external and wish.mlflow_port:
-        raise ConfigurationError(
-            f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
-        )
-    replicas = []
-    first = wish.replica_port
-    for model in wish.serve:
-        for _ in range(wish.replicas):
-            port = ports.take(first, stack.REPLICA_PORT, f"a replica of {model}")
-            first = first + 1 if first is not None else None
-            replicas.append((model, port))
-    broker_port = None if settings.broker_url else ports.any()
-    password = stack.kept_secret(wish.data_dir, "broker-password")
-    names = ("worker-default", "worker-validation", "poller")
-    plan = stack.Plan(
-        data_dir=wish.data_dir,
-        host=wish.host,
-        receiver_port=receiver,
-        mlflow_url=external or f"http://{stack.LOOPBACK}:{mlflow}",
-        mlflow_port=mlflow,
-        broker_url=settings.broker_url or f"redis://:{password}@{stack.LOOPBACK}:{broker_port}/0",
-        broker_port=broker_port,
-        broker_password=password,
-        replicas=tuple(replicas),
-        health_ports={name: ports.any() for name in names},
-        environment={},
-    )
-    return _with_environment(plan, wish, settings), ports
-
-
-def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack.Plan:
-    from dataclasses import replace
-
-    governs_itself = plan.mlflow_port is not None and wish.policy is None
-    environment: dict[str, str | None] = {
-        **wish.environment,
-        "MLFLOW_TRACKING_URI": plan.mlflow_url,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "true",
-        "STEWARD_DATA_DIR": str(plan.data_dir),
-        "STEWARD_BROKER_URL": plan.broker_url,
-        "STEWARD_HOST": plan.host,
-        "STEWARD_PORT": str(plan.receiver_port),
-        "STEWARD_URL": plan.receiver_url,
-        "STEWARD_POLICY_FILE": str(wish.policy.absolute()) if wish.policy else None,
-        "STEWARD_BUILT_IN_POLICY": "true" if governs_itself else None,
-    }
-    for name in ("webhook", "replica"):
-        if not settings.secret_bytes(name):
-            secret = stack.kept_secret(plan.data_dir, f"{name}-secret")
-            environment[f"STEWARD_{name.upper()}_SECRETS"] = secret
-    return replace(plan, environment=environment)
-
-
-def _settings_of(plan: stack.Plan) -> Settings:
-    """The settings that the children will read, read here too."""
-    for name, value in plan.environment.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    return load_settings()
-
-
-def _prepare_journal(plan: stack.Plan, settings: Settings, wish: Wish) -> None:
-    journal = open_journal(settings, Routing({}))
-    try:
-        if wish.policy is None and not settings.built_in_policy:
-            policies.activate(journal, PolicySet.observe_only(), file="no policy file")
-        else:
-            file = str(wish.policy) if wish.policy else "the built-in policy"
-            policies.activate(journal, policies_in_force(settings), file=file)
-        token_file = plan.data_dir / "token"
-        if not token_file.exists():
-            secret, _ = audit.create_token(journal, owner="admin", role="admin")
-            stack.write_private(token_file, secret + "\n")
-    finally:
-        journal.close()
 
 
 @contextmanager

@@ -1,0 +1,77 @@
+"""Chooses the TCP ports of the local stack. `steward up` and the demo use it."""
+
+import fcntl
+import socket
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from steward.errors import ConfigurationError
+
+LOOPBACK = "127.0.0.1"
+
+
+class Ports:
+    """Gives out ports: a named one or an error, a default one or the next that is free.
+
+    A server may take half a minute until it listens. Until then a lock file keeps another stack on
+    this machine from choosing the same port.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[int, IO[str]] = {}
+        self.moved: list[str] = []
+
+    def take(self, asked: int | None, default: int, what: str, *, host: str = LOOPBACK) -> int:
+        """The asked port, or the default, or the next free one after it (and ``moved`` says so).
+
+        Raises:
+            ConfigurationError: a port that was asked for is taken.
+
+        """
+        if asked is not None:
+            if not self._claim(asked, host):
+                raise ConfigurationError(
+                    f"Port {asked} for {what} is taken. Choose another, or end what listens there."
+                )
+            return asked
+        first = default
+        while first in self._locks:  # ours: the second replica follows the first
+            first += 1
+        port = first
+        while port in self._locks or not self._claim(port, host):
+            port += 1
+        if port != first:
+            self.moved.append(f"Port {first} for {what} is taken: using {port}.")
+        return port
+
+    def any(self) -> int:
+        """Any free port, for what nobody needs to know."""
+        while True:
+            with socket.socket() as probe:
+                probe.bind((LOOPBACK, 0))
+                port: int = probe.getsockname()[1]
+            if port not in self._locks and self._claim(port, LOOPBACK):
+                return port
+
+    def _claim(self, port: int, host: str) -> bool:
+        if port in self._locks or not _is_free(port, host):
+            return False
+        try:
+            lock = (Path(tempfile.gettempdir()) / f"steward-port-{port}.lock").open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another stack, or another user's
+            return False
+        self._locks[port] = lock
+        return True
+
+
+def _is_free(port: int, host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,116 @@
+"""Turns what was asked of `steward up` into a plan: addresses, secrets, environments, journal."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from steward.cli import stack
+from steward.cli.addresses import LOOPBACK, Ports
+from steward.errors import ConfigurationError
+from steward.journal import audit, policies
+from steward.journal.opening import open_journal
+from steward.journal.routing import Routing
+from steward.policy import PolicySet
+from steward.policy.installed import policies_in_force
+from steward.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asked of `steward up` (None: not asked)."""
+
+    data_dir: Path
+    host: str = LOOPBACK
+    port: int | None = None
+    mlflow_port: int | None = None
+    replica_port: int | None = None
+    replicas: int = 1
+    serve: tuple[str, ...] = ()
+    policy: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    own_mlflow: bool = False
+
+
+def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
+    """Choose addresses, secrets and environments."""
+    ports = Ports()
+    receiver = ports.take(wish.port, stack.RECEIVER_PORT, "the receiver", host=wish.host)
+    external = None if wish.own_mlflow else settings.mlflow_tracking_uri
+    mlflow = None if external else ports.take(wish.mlflow_port, stack.MLFLOW_PORT, "MLflow")
+    if external and wish.mlflow_port:
+        raise ConfigurationError(
+            f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
+        )
+    replicas = []
+    first = wish.replica_port
+    for model in wish.serve:
+        for _ in range(wish.replicas):
+            port = ports.take(first, stack.REPLICA_PORT, f"a replica of {model}")
+            first = first + 1 if first is not None else None
+            replicas.append((model, port))
+    broker_port = None if settings.broker_url else ports.any()
+    password = stack.kept_secret(wish.data_dir, "broker-password")
+    names = ("worker-default", "worker-validation", "poller")
+    plan = stack.Plan(
+        data_dir=wish.data_dir,
+        host=wish.host,
+        receiver_port=receiver,
+        mlflow_url=external or f"http://{LOOPBACK}:{mlflow}",
+        mlflow_port=mlflow,
+        broker_url=settings.broker_url or f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
+        broker_port=broker_port,
+        broker_password=password,
+        replicas=tuple(replicas),
+        health_ports={name: ports.any() for name in names},
+        environment={},
+    )
+    return _with_environment(plan, wish, settings), ports
+
+
+def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack.Plan:
+    governs_itself = plan.mlflow_port is not None and wish.policy is None
+    environment: dict[str, str | None] = {
+        **wish.environment,
+        "MLFLOW_TRACKING_URI": plan.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "STEWARD_DATA_DIR": str(plan.data_dir),
+        "STEWARD_BROKER_URL": plan.broker_url,
+        "STEWARD_HOST": plan.host,
+        "STEWARD_PORT": str(plan.receiver_port),
+        "STEWARD_URL": plan.receiver_url,
+        "STEWARD_POLICY_FILE": str(wish.policy.absolute()) if wish.policy else None,
+        "STEWARD_BUILT_IN_POLICY": "true" if governs_itself else None,
+    }
+    for name in ("webhook", "replica"):
+        if not settings.secret_bytes(name):
+            secret = stack.kept_secret(plan.data_dir, f"{name}-secret")
+            environment[f"STEWARD_{name.upper()}_SECRETS"] = secret
+    return replace(plan, environment=environment)
+
+
+def settings_of(plan: stack.Plan) -> Settings:
+    """The settings that the children will read, read here too."""
+    for name, value in plan.environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    return load_settings()
+
+
+def prepare_journal(plan: stack.Plan, settings: Settings, wish: Wish) -> None:
+    journal = open_journal(settings, Routing({}))
+    try:
+        if wish.policy is None and not settings.built_in_policy:
+            policies.activate(journal, PolicySet.observe_only(), file="no policy file")
+        else:
+            file = str(wish.policy) if wish.policy else "the built-in policy"
+            policies.activate(journal, policies_in_force(settings), file=file)
+        token_file = plan.data_dir / "token"
+        if not token_file.exists():
+            secret, _ = audit.create_token(journal, owner="admin", role="admin")
+            stack.write_private(token_file, secret + "\n")
+    finally:
+        journal.close()
