@@ -1,0 +1,150 @@
+"""POST .../replay: an operator asks again, for one event or a filter; or what would happen."""
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from steward.events import Event
+from steward.journal import replay
+from webhook_receiver.api.access import Caller, ThisCaller
+from webhook_receiver.api.events import find_event
+from webhook_receiver.api.preview import sentences
+from webhook_receiver.api.query import EventQuery, shown
+from webhook_receiver.problems import ProblemError
+from webhook_receiver.room import Room, ThisRoom
+
+MOST_EVENTS = 1000
+router = APIRouter(prefix="/api/v1", tags=["replay"])
+
+_EXAMPLE = {
+    "dry_run": True,
+    "events": 1,
+    "counts": {"replay": 1},
+    "steps": [
+        {
+            "event_id": "019a9d5e-4c1f-7c3a-8f0e-2f9f5f3f9a11",
+            "event_type": "model_version.validated",
+            "handler": "promote",
+            "target": "",
+            "state": "dead",
+            "action": "replay",
+            "run": 2,
+            "dispatch_id": "019a9d5e-5a00-7f00-9c1d-0d2a6c1b7e42",
+            "would": "Would compare version 7 with Production (version 6) and promote it only if "
+            "it wins by the policy in force.",
+        }
+    ],
+}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: shown(_EXAMPLE, "`dry_run`: what would be done"),
+    202: shown(_EXAMPLE | {"dry_run": False}, "Done: the dispatches are pending again"),
+    409: {"description": "Everything that was asked for is running"},
+}
+
+
+class ReplayBody(BaseModel):
+    """What to do again: `failed` takes dead dispatches, `all` every one that ended, and new ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    handlers: list[str] | None = Field(None, description="These handlers alone")
+    mode: Literal["failed", "all"] = "failed"
+    reason: str = Field("", max_length=2000)
+    dry_run: bool = False
+
+
+class BulkReplayBody(ReplayBody):
+    """The same for every event of a filter; an empty filter needs `all`."""
+
+    filter: EventQuery = Field(default_factory=EventQuery)
+    all: bool = False
+
+
+@router.post(
+    "/events/{event_id}/replay", summary="Replay one event", responses=_ANSWERS, status_code=202
+)
+def replay_event(
+    room: ThisRoom, caller: ThisCaller, event_id: str, body: ReplayBody, response: Response
+) -> dict[str, Any]:
+    """Registry writes and reloads that stand already are not repeated; messages are sent again."""
+    event = find_event(room, caller, event_id)
+    return _replay(room, caller, [event], body, response)
+
+
+@router.post(
+    "/replay", summary="Replay every event of a filter", responses=_ANSWERS, status_code=202
+)
+def replay_many(
+    room: ThisRoom, caller: ThisCaller, body: BulkReplayBody, response: Response
+) -> dict[str, Any]:
+    """Oldest first. Ask with `dry_run` before; at most 1000 events at once."""
+    which = body.filter.to_filter()
+    if which.is_empty and not body.all:
+        raise ProblemError(
+            422, "empty_filter", 'The filter is empty; to replay everything, say "all": true.'
+        )
+    chosen = replay.choose(room.journal, which, limit=MOST_EVENTS + 1)
+    if len(chosen) > MOST_EVENTS:
+        raise ProblemError(
+            422, "too_many", f"More than {MOST_EVENTS} events match; narrow the filter."
+        )
+    return _replay(room, caller, chosen, body, response)
+
+
+def _replay(
+    room: Room, caller: Caller, chosen: list[Event], body: ReplayBody, response: Response
+) -> dict[str, Any]:
+    _check_handlers(room, body.handlers)
+    chosen = [event for event in chosen if caller.may_read(_model(event))]
+    if not body.dry_run:
+        for model in {_model(event) for event in chosen} or {None}:
+            caller.need("operator", model)
+    if body.dry_run:
+        response.status_code = 200
+        steps = replay.plan(room.journal, chosen, handlers=body.handlers, mode=body.mode)
+    else:
+        steps, hints = replay.apply(
+            room.journal,
+            chosen,
+            handlers=body.handlers,
+            mode=body.mode,
+            actor=caller.name,
+            reason=body.reason,
+        )
+        room.hint(hints)
+    counts = Counter(step.action for step in steps)
+    if not body.dry_run and counts and set(counts) == {"refuse"}:
+        raise ProblemError(
+            409, "running", "Everything that was asked for is running now; ask again when it ended."
+        )
+    documents = [asdict(step) for step in steps]
+    if body.dry_run:
+        told = sentences(room.journal, steps, {event.id: event for event in chosen})
+        for document, would in zip(documents, told, strict=True):
+            document["would"] = would
+    return {
+        "dry_run": body.dry_run,
+        "events": len(chosen),
+        "counts": dict(counts),
+        "steps": documents,
+    }
+
+
+def _model(event: Event) -> str | None:
+    return event.model.name if event.model else None
+
+
+def _check_handlers(room: Room, names: list[str] | None) -> None:
+    routes = room.journal.routing.routes.values()
+    valid = sorted({name for handlers in routes for name in handlers})
+    unknown = sorted(set(names or ()) - set(valid))
+    if unknown:
+        raise ProblemError(
+            422,
+            "unknown_handler",
+            f"There is no handler {', '.join(unknown)}; the handlers are {', '.join(valid)}.",
+            valid=valid,
+        )

@@ -1,0 +1,166 @@
+"""The receiver's web application and its process: composes the parts; called by the CLI."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.routing import Route
+
+import handlers
+from steward import logs
+from steward.errors import ConfigurationError
+from steward.journal import audit
+from steward.journal.opening import open_journal
+from steward.journal.routing import Routing
+from steward.journal.store import Journal
+from steward.settings import Settings
+from webhook_receiver import documentation, problems
+from webhook_receiver.api import (
+    commands,
+    events,
+    explain,
+    health,
+    models,
+    replays,
+    replicas,
+    status,
+    verdicts,
+)
+from webhook_receiver.api.access import is_loopback
+from webhook_receiver.door import Door
+from webhook_receiver.heartbeats import Heartbeats
+from webhook_receiver.intake import Hinted, Intake
+from webhook_receiver.readiness import Readiness
+from webhook_receiver.room import Room
+from webhook_receiver.senders.mlflow import SENDER, MlflowSender
+from webhook_receiver.tokens import TokenCache
+from webhook_receiver.watch import VerdictWatch
+
+DRAIN_SECONDS = 5
+
+
+def create_app(
+    settings: Settings, *, hint: Hinted | None = None, journal: Journal | None = None
+) -> FastAPI:
+    """The receiver. ``hint`` is where dispatches go after their commit (default: the broker).
+
+    Raises:
+        ConfigurationError: the journal cannot be opened.
+
+    """
+    journal = journal or open_journal(settings, house_routing())
+    send, close_hinter = (hint, _nothing) if hint else _hinter(settings)
+    room = Room(
+        settings=settings,
+        journal=journal,
+        hint=send,
+        intake=Intake(journal, send),
+        heartbeats=Heartbeats(journal),
+        watch=VerdictWatch(journal),
+        tokens=TokenCache(journal),
+        readiness=Readiness(journal),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        room.heartbeats.start()
+        yield
+        room.watch.close()
+        await room.intake.close()
+        await room.heartbeats.close()
+        await asyncio.to_thread(close_hinter)
+
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, **documentation.ABOUT)
+    app.state.room = room
+    problems.install(app)
+    door = Door(SENDER, MlflowSender(settings.secret_bytes("webhook")), room.intake)
+    for path in ("/webhooks/mlflow", "/webhooks/mlflow/{registry}"):
+        app.router.routes.insert(0, Route(path, door, methods=["POST"]))
+    for module in (events, replays, models, verdicts, explain, commands, replicas, health, status):
+        app.include_router(module.router)
+    documentation.install(app)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        ConfigurationError: the address is taken, or open to others before a token exists.
+
+    """
+    logs.configure("receiver", log_format=settings.log_format)
+    journal = open_journal(settings, house_routing())
+    if not is_loopback(settings.host) and not audit.has_token(journal):
+        raise ConfigurationError(
+            f"STEWARD_HOST is {settings.host}, which others can reach, but no token exists yet. "
+            "Make one first: steward token create."
+        )
+    listener = _listen(settings.host, settings.port)
+    app = create_app(settings, journal=journal)
+    log = logs.get_logger()
+    log.info("receiver_listening", host=settings.host, port=listener.getsockname()[1])
+    _Server(app).run(sockets=[listener])
+    journal.close()
+
+
+def house_routing() -> Routing:
+    """The tables of ``handlers``."""
+    return Routing(handlers.ROUTES, handlers.LANES, handlers.QUEUES, handlers.PER_CHANNEL)
+
+
+class _Server(uvicorn.Server):
+    """Lets those go who wait for verdicts, before it waits for requests to end."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,  # who is loopback is decided on the real peer
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
+        self._room: Room = app.state.room
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._room.watch.close()
+        await super().shutdown(sockets)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound before anything else, so that a taken port is one clear sentence."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The receiver cannot listen on {host}:{port}: {error.strerror}. "
+            "Choose another STEWARD_PORT."
+        ) from error
+    return listener
+
+
+def _hinter(settings: Settings) -> tuple[Hinted, Callable[[], None]]:
+    from steward.broker import Hinter, celery_app  # Celery only where a broker is used
+
+    if settings.broker_url is None:
+        logs.get_logger().warning("no_broker_configured", setting="STEWARD_BROKER_URL")
+        return _drop, _nothing
+    hinter = Hinter(celery_app(settings.broker_url))
+    return hinter.send, hinter.close
+
+
+def _drop(_hints: object) -> None:
+    """Without a broker the journal keeps every dispatch until a sweep that has one."""
+
+
+def _nothing() -> None:
+    pass

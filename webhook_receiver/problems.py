@@ -1,0 +1,96 @@
+"""RFC 9457 problem details: how the receiver says no, everywhere."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from steward.errors import DeliveryRejected, JournalUnavailableError
+from steward.logs import get_logger
+
+MEDIA_TYPE = "application/problem+json"
+log = get_logger()
+
+
+class ProblemError(Exception):
+    """An operator's call is refused: an HTTP status, a code for programs, a sentence for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = headers
+        self.members = members
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str = "",
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
+    """An answer that says what was wrong, for people and (``code``, members) for programs."""
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return JSONResponse(
+        {**document, "detail": detail, "code": code or _code_of(status), **members},
+        status_code=status,
+        headers=dict(headers) if headers else None,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of ``app`` in this form."""
+
+    @app.exception_handler(ProblemError)
+    async def _refused(_request: Request, error: ProblemError) -> Response:
+        return problem(
+            error.status, error.detail, code=error.code, headers=error.headers, **error.members
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+        return problem(error.status_code, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+        wrong = [
+            {"at": ".".join(str(part) for part in each["loc"]), "problem": each["msg"]}
+            for each in error.errors()
+        ]
+        detail = "; ".join(f"{each['at']}: {each['problem']}" for each in wrong)
+        return problem(422, detail, code="invalid", errors=wrong)
+
+    @app.exception_handler(DeliveryRejected)
+    async def _rejected(_request: Request, error: DeliveryRejected) -> Response:
+        return problem(error.status, error.detail, code=error.reason)
+
+    @app.exception_handler(JournalUnavailableError)
+    async def _unavailable(_request: Request, error: JournalUnavailableError) -> Response:
+        headers = {"retry-after": "2"}
+        return problem(503, str(error), code="journal_unavailable", headers=headers)
+
+    @app.exception_handler(Exception)
+    async def _failed(request: Request, error: Exception) -> Response:
+        log.error("request_failed", path=request.url.path, exc_info=error)
+        return problem(500, "Steward failed to answer; its log says why.")
+
+
+def _code_of(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "_")

@@ -1,0 +1,1 @@
+"""One module per sender: each verifies a delivery and parses it into news."""
