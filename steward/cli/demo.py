@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from steward.cli import demo_training
+from steward.cli.addresses import LOOPBACK
 from steward.cli.api_client import connect
 from steward.cli.demo_afterword import Places, tell_how_to_look_around, tell_outcome
 from steward.cli.demo_captures import Captures
@@ -16,9 +17,9 @@ from steward.cli.demo_home import isolate, make_empty
 from steward.cli.demo_reading import Reading
 from steward.cli.demo_screen import Screen
 from steward.cli.demo_show import ACTS, MODEL, Show, StoppedError
+from steward.cli.planning import Wish
 from steward.cli.roles import stop_on_signals
-from steward.cli.stack import LOOPBACK
-from steward.cli.up import LOOK_SECONDS, Stack, Wish, running_stack
+from steward.cli.up import LOOK_SECONDS, Stack, running_stack
 from steward.settings import load_settings
 
 REPLICAS = 3

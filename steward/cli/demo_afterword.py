@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from steward.cli.addresses import LOOPBACK
 from steward.cli.demo_captures import RECIPIENT, Captures, slack_text
 from steward.cli.demo_screen import Screen
 from steward.cli.demo_show import ACTS, MODEL
 from steward.cli.demo_training import Split
-from steward.cli.stack import LOOPBACK, Plan
+from steward.cli.stack import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from steward.cli.stack import LOOPBACK, Ports
+from steward.cli.addresses import LOOPBACK, Ports
 from steward.errors import ConfigurationError
 
 RECIPIENT = "ml-team@example.com"

@@ -94,14 +94,14 @@ class Show:
 
     def _register(self, act: Act, laboratory: Laboratory, trained: Trained) -> None:
         with self._screen.phase(f"Logging to MLflow: {act.recipe.told}"):
-            source, run_id = laboratory.log(trained)
+            logged = laboratory.log(trained)
         if act.has_webhook:
-            self._judge(act, trained, lambda: laboratory.register(source, run_id))
+            self._judge(act, trained, lambda: laboratory.register(logged))
             return
         with laboratory.webhook_off():
             with self._screen.phase("MLflow's webhook is off: the next one is for the poll"):
                 self._pause(CACHE_SECONDS)
-            self._judge(act, trained, lambda: laboratory.register(source, run_id))
+            self._judge(act, trained, lambda: laboratory.register(logged))
 
     def _judge(self, act: Act, trained: Trained, register: Callable[[], str]) -> None:
         at, started = datetime.now(UTC), time.monotonic()

@@ -72,7 +72,7 @@ def load() -> Split:
     from sklearn.model_selection import train_test_split
 
     loaded = load_breast_cancer(as_frame=True)
-    is_malignant = (loaded.target == 0).astype(int).rename("malignant")
+    is_malignant = (loaded.target == 0).rename("malignant")
     train, test, train_labels, test_labels = train_test_split(
         loaded.data, is_malignant, test_size=0.4, stratify=is_malignant, random_state=7
     )
@@ -100,6 +100,14 @@ def fit(recipe: Recipe, split: Split) -> Trained:
     return Trained(recipe, estimator, float(roc_auc_score(split.test_labels, scores)))
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """MLflow's ids of a logged model and of its run."""
+
+    model_id: str
+    run_id: str
+
+
 class Laboratory:
     """Logs models to one MLflow and registers them, as a data scientist's script does."""
 
@@ -113,8 +121,8 @@ class Laboratory:
         mlflow.set_experiment(model)
         self._client.create_registered_model(model)
 
-    def log(self, trained: Trained) -> tuple[str, str]:
-        """Log a run with its model and its metric; returns the model's source and the run's id."""
+    def log(self, trained: Trained) -> Logged:
+        """Log a run with its model and its metric."""
         import mlflow
 
         split, recipe = self._split, trained.recipe
@@ -134,12 +142,16 @@ class Laboratory:
             mlflow.log_metric(
                 METRIC, trained.auc, dataset=self._holdout(), model_id=logged.model_id
             )
-        return f"models:/{logged.model_id}", run.info.run_id
+        return Logged(logged.model_id, run.info.run_id)
 
-    def register(self, source: str, run_id: str) -> str:
+    def register(self, logged: Logged) -> str:
         """Register what was logged; returns the version's number."""
         version = self._client.create_model_version(
-            self._model, source, run_id, await_creation_for=0
+            self._model,
+            f"models:/{logged.model_id}",
+            logged.run_id,
+            model_id=logged.model_id,
+            await_creation_for=0,
         )
         return str(version.version)
 
@@ -169,8 +181,9 @@ def prepare(recipes: Iterable[Recipe]) -> Models:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "GIT_PYTHON_REFRESH": "quiet",
     }
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
     import mlflow.sklearn  # noqa: F401  # seconds that pass while the servers start
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # after the import, which sets it too
 
     split = load()
     return Models(split, {recipe: fit(recipe, split) for recipe in recipes})
