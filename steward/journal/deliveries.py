@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from steward.events import ModelRef, NewEvent
 from steward.journal.observed import (
@@ -107,9 +107,10 @@ def _known(
     transaction: Transaction, batch: Sequence[Delivery]
 ) -> dict[tuple[str, str], str | None]:
     table = deliveries.c
-    keys = sorted({(delivery.sender, delivery.delivery_id) for delivery in batch})
+    # Column by column: SQLite scans the whole table for a list of pairs. More rows do no harm.
     query = select(table.sender, table.delivery_id, table.event_id).where(
-        tuple_(table.sender, table.delivery_id).in_(keys)
+        table.sender.in_({delivery.sender for delivery in batch}),
+        table.delivery_id.in_({delivery.delivery_id for delivery in batch}),
     )
     rows = transaction.connection.execute(query)
     return {(row.sender, row.delivery_id): row.event_id for row in rows}

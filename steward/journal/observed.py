@@ -120,7 +120,12 @@ class ObservedState:
         table = observed.c
         for start in range(0, len(pairs), 400):
             chunk = pairs[start : start + 400]
-            query = select(observed).where(tuple_(table.model_id, table.subject).in_(chunk))
+            query = select(observed).where(
+                # For a list of pairs alone SQLite scans the whole table; these find the rows.
+                table.model_id.in_({model_id for model_id, _ in chunk}),
+                table.subject.in_({subject for _, subject in chunk}),
+                tuple_(table.model_id, table.subject).in_(chunk),
+            )
             for row in self.transaction.connection.execute(query):
                 self.rows.setdefault(
                     (row.model_id, row.subject, row.facet),
@@ -271,6 +276,9 @@ class ObservedState:
         query = (
             select(table.id, table.registry, table.workspace, table.name)
             .where(
+                table.registry.in_({ref.registry for ref in refs}),  # as in load()
+                table.workspace.in_({ref.workspace for ref in refs}),
+                table.name.in_({ref.name for ref in refs}),
                 tuple_(table.registry, table.workspace, table.name).in_(
                     [_name_of(r) for r in refs]
                 ),

@@ -16,7 +16,8 @@ import httpx
 import uvicorn
 
 from steward.journal.opening import open_journal
-from steward.journal.store import Hint, Journal
+from steward.journal.store import Journal
+from steward.ports import Hint
 from steward.settings import Settings
 from tests.servers import eventually
 from webhook_receiver.app import create_app, house_routing
