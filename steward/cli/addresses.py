@@ -35,14 +35,11 @@ class Ports:
                     f"Port {asked} for {what} is taken. Choose another, or end what listens there."
                 )
             return asked
-        first = default
-        while first in self._locks:  # ours: the second replica follows the first
-            first += 1
-        port = first
-        while port in self._locks or not self._claim(port, host):
+        port = default
+        while not self._claim(port, host):
             port += 1
-        if port != first:
-            self.moved.append(f"Port {first} for {what} is taken: using {port}.")
+        if port != default:
+            self.moved.append(f"Port {default} for {what} is taken: using {port}.")
         return port
 
     def any(self) -> int:
@@ -51,7 +48,7 @@ class Ports:
             with socket.socket() as probe:
                 probe.bind((LOOPBACK, 0))
                 port: int = probe.getsockname()[1]
-            if port not in self._locks and self._claim(port, LOOPBACK):
+            if self._claim(port, LOOPBACK):
                 return port
 
     def _claim(self, port: int, host: str) -> bool:

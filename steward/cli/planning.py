@@ -42,12 +42,11 @@ def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
         raise ConfigurationError(
             f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
         )
-    replicas = []
-    first = wish.replica_port
+    replicas, asked, default = [], wish.replica_port, stack.REPLICA_PORT
     for model in wish.serve:
         for _ in range(wish.replicas):
-            port = ports.take(first, stack.REPLICA_PORT, f"a replica of {model}")
-            first = first + 1 if first is not None else None
+            port = ports.take(asked, default, f"a replica of {model}")
+            asked, default = (None if asked is None else port + 1), port + 1
             replicas.append((model, port))
     broker_port = None if settings.broker_url else ports.any()
     password = stack.kept_secret(wish.data_dir, "broker-password")

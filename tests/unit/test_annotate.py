@@ -154,3 +154,13 @@ def test_a_deleted_version_is_skipped():
     outcome = w.run(annotate, w.event(EventType.HELD, version))
 
     assert outcome == Skipped("the version was deleted")
+
+
+def test_an_older_event_leaves_the_tags_to_the_decision_that_followed():
+    w = World()
+    version = judged(w, Verdict("held", ("not better",), "below_margin", event_id="later"))
+
+    outcome = w.run(annotate, w.event(EventType.VALIDATED, version))
+
+    assert outcome == Skipped("a later event brought its own tags")
+    assert tags(w, version) == {}
