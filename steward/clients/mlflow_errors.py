@@ -11,8 +11,6 @@ _FINAL_CODES = ("FEATURE_DISABLED", "NOT_IMPLEMENTED")
 _CLASHES = ("UNIQUE constraint failed", "duplicate key value", "Duplicate entry")
 """MLflow answers 400 when two writers insert one row (a tag, an alias) at once: the database's
 words in SQLite, PostgreSQL and MySQL. Asked again it finds the row and updates it."""
-_AT_ONCE = re.compile("UNIQUE constraint failed|UniqueViolation|Duplicate entry")
-"""Two of us inserted the same row (a tag): MLflow answers 400, and the next try updates it."""
 _REQUEST_TIMEOUT, _TOO_MANY_REQUESTS, _SERVER_ERROR = 408, 429, 500
 
 
@@ -28,12 +26,7 @@ def without_credentials(text: str) -> str:
 
 def is_transient(status: int) -> bool:
     """Whether an HTTP status means that asking again may work."""
-    return status in (_CLASHES = ("UNIQUE constraint failed", "duplicate key value", "Duplicate entry")
-"""MLflow answers 400 when two writers insert one row (a tag, an alias) at once: the database's
-words in SQLite, PostgreSQL and MySQL. Asked again it finds the row and updates it."""
-_AT_ONCE = re.compile("UNIQUE constraint failed|UniqueViolation|Duplicate entry")
-"""Two of us inserted the same row (a tag): MLflow answers 400, and the next try updates it."""
-_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
+    return status in (_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS) or status >= _SERVER_ERROR
 
 
 def translated(error: Any, tracking_uri: str) -> StewardError:
@@ -50,8 +43,6 @@ def translated(error: Any, tracking_uri: str) -> StewardError:
     message = without_credentials(error.message)
     if any(clash in error.message for clash in _CLASHES):
         return TransientError(f"{name} met another writer: {message.splitlines()[0]}")
-    if error.error_code == "BAD_REQUEST" and _AT_ONCE.search(message):
-        return TransientError(f"{name} was asked for the same by another at once: {message}")
     if error.error_code not in _FINAL_CODES and is_transient(error.get_http_status_code()):
         return TransientError(f"{name} failed: {message}")
     return PermanentError(f"{name} refuses: {message}")
