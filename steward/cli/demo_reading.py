@@ -1,5 +1,6 @@
 """What Steward and its replicas say of a version, over HTTP; `steward demo` compares with it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from steward.cli.api_client import Api, path_of
 from steward.errors import NotFoundError, StewardError
 from steward.events import EventType
 
+_MEASURED = re.compile(r"^\w+ [\d.]+ is ")
 WAIT_SECONDS = 2
 _RECORDED_BY = {
     "promoted": EventType.PROMOTED,
@@ -47,6 +49,11 @@ class Reading:
         """How Steward came to know of a version: webhook, poll or both."""
         return str(self._event(version, EventType.VERSION_CREATED)["seenby"])
 
+    def dead(self) -> list[str]:
+        """Events with a handler that gave up."""
+        items = self._api.get("/events", {"status": "dead"})["items"]
+        return [f"{item['type']} of version {item['version']} ({item['id']})" for item in items]
+
     def serving(self) -> tuple[str, ...]:
         """The version that each replica says it serves; "-" for none."""
         answers = [self._http.get(f"{url}/model").raise_for_status() for url in self.replicas]
@@ -73,6 +80,7 @@ def numbers(decision: Mapping[str, Any]) -> str:
     """Why, in the few words that fit into a table."""
     gain, margin = decision.get("gain"), decision.get("margin")
     if gain is None or margin is None:
-        return "; ".join(decision.get("reasons", ())) or "no reason was recorded"
+        reason = str(next(iter(decision.get("reasons", ())), "no reason was recorded"))
+        return _MEASURED.sub("", reason).split("; ")[0]  # the number has a column of its own
     relation = "at least" if float(gain) >= float(margin) else "less than"
     return f"{float(gain):+.4f}, {relation} {margin}"

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from steward.clients.mlflow_webhooks import NAME_PREFIX
+from steward.errors import StewardError
+
 HOLDOUT = "holdout"
 METRIC = "test_auc"
 _APPEARANCE = ("mean texture", "mean smoothness", "mean symmetry", "mean fractal dimension")
@@ -67,14 +70,14 @@ class Models:
 
 
 def load() -> Split:
-    """The data, 60% to train on and 40% held out."""
+    """The data, 65% to train on and 35% held out."""
     from sklearn.datasets import load_breast_cancer
     from sklearn.model_selection import train_test_split
 
     loaded = load_breast_cancer(as_frame=True)
     is_malignant = (loaded.target == 0).rename("malignant")
     train, test, train_labels, test_labels = train_test_split(
-        loaded.data, is_malignant, test_size=0.4, stratify=is_malignant, random_state=7
+        loaded.data, is_malignant, test_size=0.35, stratify=is_malignant, random_state=7
     )
     return Split(train, train_labels, test, test_labels)
 
@@ -158,7 +161,10 @@ class Laboratory:
     @contextmanager
     def webhook_off(self) -> Iterator[None]:
         """Switch Steward's webhook off at MLflow, as if deliveries were lost."""
-        ours = [hook for hook in self._client.list_webhooks() if hook.name.startswith("steward/")]
+        hooks = self._client.list_webhooks()
+        ours = [hook for hook in hooks if hook.name.startswith(NAME_PREFIX)]
+        if not ours:
+            raise StewardError("MLflow has no webhook of Steward to switch off.")
         for webhook in ours:
             self._client.update_webhook(webhook.webhook_id, status="DISABLED")
         try:
