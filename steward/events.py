@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID
 
 
 class EventType(StrEnum):
@@ -64,7 +63,8 @@ def uuid7() -> str:
         value = max(time.time_ns() // 1_000_000 << 72 | random, _uuid7_last + 1)
         _uuid7_last = value
     milliseconds, high, low = value >> 72, value >> 62 & 0x3FF, value & (1 << 62) - 1
-    return str(UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low))
+    digits = f"{milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @dataclass(frozen=True, slots=True)

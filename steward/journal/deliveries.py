@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from steward.events import ModelRef, NewEvent
+from steward.journal.bulk import insert_many
 from steward.journal.observed import (
     DESCRIPTION,
     EXISTS,
@@ -16,7 +17,7 @@ from steward.journal.observed import (
     ObservedState,
 )
 from steward.journal.schema import SEEN_WEBHOOK, deliveries, events
-from steward.journal.store import Journal, Transaction, insert_or_ignore
+from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Hint
 
@@ -100,7 +101,7 @@ def refuse(journal: Journal, delivery: Delivery, reason: str) -> None:
 
 def _keep(transaction: Transaction, rows: list[dict[str, Any]]) -> None:
     """One duplicate spoils no batch."""
-    transaction.connection.execute(insert_or_ignore(transaction.connection, deliveries), rows)
+    insert_many(transaction.connection, deliveries, rows, ignores_existing=True)
 
 
 def _known(

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import bindparam, or_, select, tuple_, update
 
 from steward.events import EventType, ModelRef, NewEvent
+from steward.journal.bulk import insert_many
 from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
 from steward.journal.store import Transaction, insert_or_ignore
 from steward.journal.writing import EventWriter
@@ -214,7 +215,7 @@ class ObservedState:
         ]
         connection = self.transaction.connection
         if new:
-            connection.execute(insert(observed), new)
+            insert_many(connection, observed, new)
         if dirty:
             connection.execute(_UPDATE, dirty)
         if self._vouched:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, tuple_, update
+from sqlalchemy import select, tuple_, update
 
 from steward.events import EventType, NewEvent, uuid7
 from steward.journal import policies
+from steward.journal.bulk import insert_many
 from steward.journal.routing import Planned
 from steward.journal.schema import dispatches, events
 from steward.journal.store import Journal, Transaction
@@ -84,11 +85,11 @@ class EventWriter:
         """Write what was gathered; wake the dispatches that waited for news of these versions."""
         connection = self.transaction.connection
         if self._events:
-            connection.execute(insert(events), self._events)
+            insert_many(connection, events, self._events)
         if self._woken:
             wake_waiting(self.transaction, sorted(self._woken))
         if self._dispatches:
-            connection.execute(insert(dispatches), self._dispatches)
+            insert_many(connection, dispatches, self._dispatches)
         self._events, self._dispatches, self._woken = [], [], set()
 
 
@@ -113,13 +114,20 @@ def wake_waiting(transaction: Transaction, keys: list[tuple[str, str, str, str]]
     """Make due what waits for news of these versions: (registry, workspace, model, version)."""
     subject = tuple_(events.c.registry, events.c.workspace, events.c.model, events.c.version)
     waiting = (
-        select(dispatches.c.id, dispatches.c.handler, dispatches.c.queue)
+        select(dispatches.c.id, dispatches.c.handler, dispatches.c.queue, dispatches.c.state)
         .join(events, events.c.id == dispatches.c.event_id)
         .where(
-            dispatches.c.state == "pending", dispatches.c.wait_until.is_not(None), subject.in_(keys)
+            # Column by column as well, and without the state: so SQLite finds the events of these
+            # versions by their index, instead of reading every pending dispatch there is.
+            events.c.model.in_({key[2] for key in keys}),
+            events.c.version.in_({key[3] for key in keys}),
+            subject.in_(keys),
+            dispatches.c.wait_until.is_not(None),
         )
     )
-    bring_forward(transaction, [tuple(row) for row in transaction.connection.execute(waiting)])
+    rows = transaction.connection.execute(waiting)
+    pending = [(row.id, row.handler, row.queue) for row in rows if row.state == "pending"]
+    bring_forward(transaction, pending)
 
 
 def bring_forward(transaction: Transaction, rows: list[tuple[str, str, str]]) -> None:
