@@ -1,16 +1,11 @@
 """A real receiver over real HTTP: uvicorn in a thread, SQLite in a file, hints kept in a list."""
 
-import base64
-import hashlib
-import hmac
 import json
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import uvicorn
@@ -19,10 +14,9 @@ from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.ports import Hint
 from steward.settings import Settings
+from tests.deliveries import SECRET, signed
 from tests.servers import eventually
 from webhook_receiver.app import create_app, house_routing
-
-SECRET = "a-webhook-secret"
 
 
 class Receiver:
@@ -69,40 +63,3 @@ def receiver(data_dir: Path, **settings: Any) -> Iterator[Receiver]:
         yield running
     finally:
         running.stop()
-
-
-def signed(
-    body: bytes,
-    *,
-    delivery_id: str | None = None,
-    secret: str = SECRET,
-    timestamp: int | None = None,
-) -> dict[str, str]:
-    """The headers of one delivery of MLflow."""
-    delivery_id = delivery_id or str(uuid4())
-    when = str(int(time.time()) if timestamp is None else timestamp)
-    content = f"{delivery_id}.{when}.".encode() + body
-    digest = hmac.new(secret.encode(), content, hashlib.sha256).digest()
-    return {
-        "content-type": "application/json",
-        "x-mlflow-delivery-id": delivery_id,
-        "x-mlflow-timestamp": when,
-        "x-mlflow-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
-
-
-def payload(event: str, **data: Any) -> Mapping[str, Any]:
-    """MLflow's payload of one event about the model ``fraud``."""
-    entity, action = event.split(".")
-    return {
-        "entity": entity,
-        "action": action,
-        "timestamp": "2026-03-01T12:00:00+00:00",
-        "data": {"name": "fraud", **data},
-    }
-
-
-def created(version: str = "1", name: str = "fraud", **data: Any) -> Mapping[str, Any]:
-    """A version was registered."""
-    fields = {"source": "models:/m-1", "run_id": None, "tags": {}, "description": None}
-    return payload("model_version.created", **{"name": name, "version": version, **fields, **data})
