@@ -22,7 +22,14 @@ Document = dict[str, Any]
 
 
 class RefusedError(StewardError):
-    """The receiver understood, and says no: what is known already forbids it."""
+    """The receiver understood, and says no: what is known already forbids it.
+
+    ``code`` says why, for programs.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class Api:
         # Nothing heard it: the journal is away, or something between us and the receiver.
         if status in (429, 502, 503, 504):
             return TransientError(detail)
-        return RefusedError(detail)
+        return RefusedError(detail, str(document.get("code", "")))
 
 
 @contextmanager

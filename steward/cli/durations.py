@@ -10,8 +10,10 @@ _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smhdw])")
 LONGEST = timedelta(days=36_500)
 
 
-def duration(text: str) -> timedelta:
+def duration(text: str | timedelta) -> timedelta:
     """A duration. Parses an option's value: raises BadParameter, a usage error."""
+    if isinstance(text, timedelta):  # an option's default takes this way too
+        return text
     match = _DURATION.fullmatch(text.strip().lower())
     length = timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else LONGEST
     if length >= LONGEST:

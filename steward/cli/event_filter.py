@@ -27,7 +27,7 @@ class SeenBy(StrEnum):
     SELF = "self"
 
 
-Type = Annotated[str | None, typer.Option(help="Event type; * stands for anything.")]
+Type = Annotated[str | None, typer.Option("--type", help="Event type; * stands for anything.")]
 Model = Annotated[str | None, typer.Option(help="Name of the model; * stands for anything.")]
 Version = Annotated[str | None, typer.Option(help="Version of the model.")]
 StatusOption = Annotated[Status | None, typer.Option(help="Where its handling stands.")]

@@ -135,29 +135,29 @@ def _print_event(found: dict[str, Any]) -> None:
             ("caused by", event["causedby"]),
             ("before", event["data"].get("before")),
             ("after", event["data"].get("after")),
-            *data.items(),
         ]
     )
-    tables.heading("Timeline (UTC)")
-    for at, label, text in sorted(_timeline(found), key=lambda line: line[0] or ""):
-        tables.say(text, indent=f"  {tables.when(at, seconds=True)}  {label.ljust(9)} ")
+    if data:
+        tables.heading("Data")
+        tables.facts(list(data.items()))
+    tables.heading("What happened")
+    tables.timeline(sorted(_timeline(found)))
     _print_open(found)
 
 
-def _timeline(found: dict[str, Any]) -> list[tuple[str | None, str, str]]:
-    """(time, what it is, sentence) of all that has happened to an event."""
-    event = found["event"]
-    lines = [(event["recordedat"], "recorded", f"journalled as {event['type']}")]
-    for delivery in found["deliveries"]:
-        reason = f": {delivery['reason']}" if delivery["reason"] else ""
-        told = f"{delivery['sender']} {delivery['delivery_id']}: {delivery['outcome']}{reason}"
-        lines.append((delivery["received_at"], "delivery", told))
+def _timeline(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """All that has happened to an event: time and sentence."""
+    lines = [(found["event"]["recordedat"], "journalled")]
+    for each in found["deliveries"]:
+        reason = f": {each['reason']}" if each["reason"] else ""
+        told = f"delivered by {each['sender']}: {each['outcome']}{reason} [{each['delivery_id']}]"
+        lines.append((each["received_at"], told))
     for dispatch in found["dispatches"]:
         tries = dispatch["attempts"]
-        lines += [(each["ended_at"], "attempt", _tried(dispatch, each)) for each in tries]
+        lines += [(each["ended_at"], _tried(dispatch, each)) for each in tries]
     for each in found["caused"]:
-        told = f"{each['type']} of {each['subject']} ({each['status']}) {each['id']}"
-        lines.append((each["recordedat"], "caused", told))
+        told = f"caused {each['type']} of {each['subject']}, {each['status']} [{each['id']}]"
+        lines.append((each["recordedat"], told))
     return lines
 
 

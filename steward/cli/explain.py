@@ -1,24 +1,29 @@
 """``steward explain``: why a version is where it is, from registration to what replicas serve."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
-from handlers.wording import Decision
+from handlers.accounts import Message
+from handlers.messages import compose
+from handlers.wording import Links
 from steward.cli import options, tables
-from steward.cli.api_client import Api, connect, path_of
+from steward.cli.api_client import Api, Document, connect, path_of
 from steward.cli.lookup import get_model
 from steward.cli.replicas import print_replicas
 from steward.cli.timeline import attempt_told, dispatch_name
+from steward.events import Event
 
-UNREMARKABLE = ("succeeded", "skipped")
+OVER = ("succeeded", "skipped")
+OWN_TAG = "tag:steward."
 
 
 def explain(
     ctx: typer.Context,
     model: options.Model,
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="Default: what is in Production.")
+        str | None, typer.Argument(metavar="VERSION", help="Default: what is in Production.")
     ] = None,
     *,
     at: Annotated[
@@ -38,64 +43,70 @@ def explain(
     params = {**place, "version": version}
     with connect(ctx.obj) as api:
         found = get_model(api, model, "explain", params=params, version=version)
-        decided_by = _decision(api, found)
+        account = _account(api, found)
     if as_json:
         tables.as_json(found)
         return
-    _print_standing(found, decided_by)
-    tables.heading("What happened (UTC)")
-    for step in found["steps"]:
-        _print_step(step)
+    _print_standing(found, account)
+    tables.heading("What happened")
+    tables.timeline(line for step in found["steps"] if _is_told(step) for line in _lines(step))
     desired = found["now"]["desired"]
     wants = f", which should serve version {desired['version']}" if desired else ""
     tables.heading(f"Replicas{wants}")
     print_replicas(found["now"]["replicas"])
     tables.heading("What to do")
-    for line in _next(found, decided_by):
+    for line in _next(found, account):
         tables.say(line, indent="  ")
 
 
-def _decision(api: Api, found: dict[str, Any]) -> Decision | None:
-    """The numbers of the standing verdict; None while there is none."""
+def _account(api: Api, found: Document) -> Message | None:
+    """The standing verdict as people are told it, with its numbers; None while there is none."""
     verdict = found["now"]["verdict"]
     if not verdict or not verdict["event_id"] or verdict["verdict"] == "waiting":
         return None
-    return Decision.read(api.get(path_of("events", verdict["event_id"]))["event"]["data"])
+    document = api.get(path_of("events", verdict["event_id"]))["event"]
+    return compose(Event.from_cloudevent(document), (), Links())
 
 
-def _print_standing(found: dict[str, Any], decided_by: Decision | None) -> None:
+def _print_standing(found: Document, account: Message | None) -> None:
     now = found["now"]
     verdict = now["verdict"] or {"verdict": "never judged by Steward", "reasons": [], "at": None}
-    is_production = f"; Production is version {now['production'] or '(none)'}"
-    where = "in Production" if now["is_production"] else f"not in Production{is_production}"
+    production = f"version {now['production']}" if now["production"] else "empty"
+    where = "in Production" if now["is_production"] else f"not Production, which is {production}"
     typer.secho(f"{tables.clean(found['model'])} version {found['version']} is {where}.", bold=True)
-    at = f" ({tables.when(verdict['at'])})" if verdict["at"] else ""
+    at = f", {tables.when(verdict['at'])}" if verdict["at"] else ""
     tables.facts(
         [
-            ("verdict", f"{verdict['verdict']}{at}"),
-            *[("because", reason) for reason in verdict["reasons"]],
-            *(decided_by.facts if decided_by else ()),
-            ("decided by", decided_by.signature if decided_by else None),
+            ("Verdict", f"{verdict['verdict']}{at}"),
+            *[("Because", reason) for reason in verdict["reasons"]],
+            *(account.facts if account else ()),
+            ("Policy", verdict.get("policy")),
         ]
     )
 
 
-def _print_step(step: dict[str, Any]) -> None:
-    indent = f"  {tables.when(step['time'], seconds=True)}  "
-    tables.say(step["sentence"], indent=indent)
+def _lines(step: Document) -> Iterator[tuple[str | None, str]]:
+    """An event, who handled it, and what that changed in the registry or sent."""
+    yield step["time"], step["sentence"]
     for dispatch in step["dispatches"]:
         last = dispatch["attempts"][-1] if dispatch["attempts"] else None
         told = attempt_told(dispatch, last) if last else dispatch_name(dispatch)
-        if dispatch["state"] not in UNREMARKABLE:
-            told += f" [{dispatch['state']}: {dispatch['note']}]"
-        tables.say(told, indent=f"{' ' * len(indent)}  ")
+        is_over = dispatch["state"] in OVER
+        yield None, told if is_over else f"{told} [{dispatch['state']}: {dispatch['note']}]"
         for effect in dispatch["effects"]:
+            if effect["what"].startswith(OWN_TAG):
+                continue
             value = "" if effect["value"] is None else f": {tables.clean(effect['value'])}"
             state = "" if effect["state"] == "done" else f" ({effect['state']})"
-            tables.say(f"{effect['what']}{value}{state}", indent=f"{' ' * len(indent)}    wrote ")
+            yield None, f"  {effect['what']}{value}{state}"
 
 
-def _next(found: dict[str, Any], decided_by: Decision | None) -> list[str]:
+def _is_told(step: Document) -> bool:
+    """Steward's own tags repeat the verdict; all else is told."""
+    return not (step["type"].startswith("model_version_tag.") and step["seen_by"] == "self")
+
+
+def _next(found: Document, account: Message | None) -> list[str]:
     """What an operator could do now; what is wrong comes first."""
     now, model = found["now"], tables.quoted(found["model"])
     lines = [
@@ -111,5 +122,5 @@ def _next(found: dict[str, Any], decided_by: Decision | None) -> list[str]:
         lines.append(f"Not every replica follows; look at the log of {ids}.")
     if now["verdict"] and now["verdict"]["verdict"] == "waiting":
         lines.append(f"Wait: steward wait {model} {found['version']}")
-    lines += decided_by.next_steps if decided_by else ()
+    lines += account.next_steps if account else ()
     return lines or ["Nothing."]

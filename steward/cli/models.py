@@ -75,7 +75,7 @@ def _print_model(found: dict[str, Any]) -> None:
     tables.facts(
         [
             ("Production", f"version {found['production']}" if found["production"] else "none"),
-            ("before", ", ".join(found["past_production"][1:6])),
+            ("previously", ", ".join(found["past_production"][1:6])),
             ("aliases", _aliases(found["aliases"])),
             ("description", found["description"]),
             ("tags", found["tags"]),

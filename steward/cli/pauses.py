@@ -9,7 +9,7 @@ from steward.cli.api_client import Api, Document, RefusedError, connect
 from steward.cli.lookup import get_model
 
 Model = Annotated[
-    str | None, typer.Argument(metavar="[MODEL]", help="Only this model; default: everything.")
+    str | None, typer.Argument(metavar="MODEL", help="Only this model; default: everything.")
 ]
 
 
@@ -78,4 +78,5 @@ def _place(registry: str | None, workspace: str | None) -> dict[str, str]:
 
 
 def _pause(each: Document) -> str:
-    return f"{each['scope']}, by {each['actor']} {tables.ago(each['since'])}: {each['reason']}"
+    scope = each["scope"].split("/", 2)[-1]  # registry/workspace/model, or "everything"
+    return f"{scope}, by {each['actor']} {tables.ago(each['since'])}: {each['reason']}"

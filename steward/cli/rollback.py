@@ -9,7 +9,8 @@ import typer
 
 from handlers.wording import Rollout
 from steward.cli import options, tables
-from steward.cli.api_client import Api, connect, path_of
+from steward.cli.api_client import Api, RefusedError, connect, path_of
+from steward.cli.durations import duration
 from steward.cli.lookup import missing
 from steward.errors import NotFoundError
 from steward.events import Event
@@ -32,12 +33,17 @@ def rollback(
     ctx: typer.Context,
     model: options.Model,
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="Default: the last good one.")
+        str | None, typer.Argument(metavar="VERSION", help="Default: the last good one.")
     ] = None,
     *,
     reason: Annotated[str, typer.Option(help="Why; it is written down and told.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the outcome.")] = True,
-    timeout: options.Timeout = timedelta(minutes=5),
+    timeout: Annotated[
+        timedelta,
+        typer.Option(
+            parser=duration, metavar="DURATION", show_default="5m", help="90s, 15m, 2h, 1d."
+        ),
+    ] = timedelta(minutes=5),
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
@@ -51,7 +57,9 @@ def rollback(
     with connect(ctx.obj) as api:
         try:
             event_id = api.post(path_of("models", model, "rollback"), body, place)["event_id"]
-        except NotFoundError as error:
+        except (NotFoundError, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.code != "unknown_version":
+                raise
             raise NotFoundError(missing(api, model, version, place)) from error
         if not wait:
             _tell_accepted(event_id, as_json=as_json)

@@ -95,17 +95,29 @@ def clean(value: Any) -> str:
     return "".join(c if c.isprintable() or c == "\n" else UNSHOWABLE for c in str(value))
 
 
-def when(text: str | None, *, seconds: bool = False) -> str:
+def when(text: str | None) -> str:
     """An ISO time for people, in UTC; short where it is today's and a person watches."""
     if not text:
         return "-"
     time = datetime.fromisoformat(text).astimezone(UTC)
     if not is_terminal():
-        return time.isoformat(timespec="milliseconds" if seconds else "seconds")
-    if seconds:
-        return f"{time:%H:%M:%S}.{time.microsecond // 1000:03d}"
+        return time.isoformat(timespec="seconds").replace("+00:00", "Z")
     is_today = time.date() == datetime.now(UTC).date()
     return f"{time:%H:%M:%S}" if is_today else f"{time:%Y-%m-%d %H:%M}"
+
+
+def timeline(lines: Iterable[tuple[str | None, str]]) -> None:
+    """Print what happened under its day and time (UTC); without a time: what belongs to it."""
+    day = ""
+    for at, text in lines:
+        if at is None:
+            say(text, indent=" " * 18)
+            continue
+        time = datetime.fromisoformat(at).astimezone(UTC)
+        if f"{time:%Y-%m-%d}" != day:
+            day = f"{time:%Y-%m-%d}"
+            typer.echo(f"  {day} (UTC)")
+        say(text, indent=f"  {time:%H:%M:%S}.{time.microsecond // 1000:03d}  ")
 
 
 def ago(text: str | None) -> str:

@@ -18,5 +18,5 @@ def attempt_told(dispatch: dict[str, Any], attempt: dict[str, Any]) -> str:
         seconds = (datetime.fromisoformat(attempt["ended_at"]) - began).total_seconds()
         took = f" in {seconds:.2f} s"
     repeats = f", {attempt['repeats']} times alike" if attempt["repeats"] > 1 else ""
-    detail = f": {attempt['detail']}" if attempt["detail"] else ""
+    detail = f": {attempt['detail']}" if attempt["detail"] not in ("", None, "done") else ""
     return f"{dispatch_name(dispatch)}{run} {attempt['outcome']}{took}{repeats}{detail}"

@@ -10,6 +10,7 @@ import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import Api, connect, path_of
+from steward.cli.durations import duration
 from steward.errors import NotFoundError, TransientError
 
 NOT_IN_TIME = 3
@@ -43,7 +44,7 @@ class Look:
 def wait(
     ctx: typer.Context,
     model: options.Model,
-    version: Annotated[str, typer.Argument(help="Version of the model; it may come later.")],
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="It may come later.")],
     *,
     goal: Annotated[
         Goal,
@@ -52,7 +53,12 @@ def wait(
             help="decided: judged; promoted: it is Production; serving: every replica serves it.",
         ),
     ] = Goal.DECIDED,
-    timeout: options.Timeout = timedelta(minutes=15),
+    timeout: Annotated[
+        timedelta,
+        typer.Option(
+            parser=duration, metavar="DURATION", show_default="15m", help="90s, 15m, 2h, 1d."
+        ),
+    ] = timedelta(minutes=15),
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
