@@ -20,6 +20,8 @@ from steward.logs import get_logger
 
 _WARM_UP_ROUNDS = 3
 _CAUSE_LIMIT = 2_000
+_DOES_NOT_FIT = "INVALID_PARAMETER_VALUE"
+"""MLflow's code for an input that contradicts the signature; it lets such examples be logged."""
 _SAMPLES: dict[str, Any] = {
     "boolean": False,
     "integer": 0,
@@ -99,9 +101,9 @@ def _scorer(model: Any) -> Score:
                 _cause(error), status=error.get_http_status_code(), code=error.error_code
             ) from error
         except (Exception, SystemExit) as error:
-            raise ScoringError(
-                _cause(error), status=400, code="BAD_REQUEST"
-            ) from error  # MLflow's own server blames the input for any error of a model, too
+            # MLflow's own server blames the input for whatever a model raises; so do we.
+            message = f"{type(error).__name__}: {error}"[:_CAUSE_LIMIT]
+            raise ScoringError(message, status=400, code="BAD_REQUEST") from error
 
     return score
 
@@ -118,20 +120,29 @@ def _warm_up(model: Any, files: Path, score: Score) -> str:
     """Answer a few requests, so that the first real one is not the slow one; says with what."""
     example = model.metadata.get_serving_input(str(files))
     if example:
-        for _ in range(_WARM_UP_ROUNDS):
-            score(example.encode(), "application/json")
-        return "input example"
+        try:
+            _answer_some(score, example)
+        except ScoringError as error:
+            if error.code != _DOES_NOT_FIT:
+                raise  # a model that fails on its own example would fail on everybody's requests
+            log.warning("input_example_does_not_fit", error=str(error)[:300])
+        else:
+            return "input example"
     row = _row_of(model.metadata.get_input_schema())
-    if row is None:
-        return "nothing"
-    try:
-        for _ in range(_WARM_UP_ROUNDS):
-            score(json.dumps(row).encode(), "application/json")
-    except ScoringError as error:
-        # A made-up row need not be one that the model accepts: an unknown category, say.
-        log.info("warm_up_row_refused", error=str(error)[:300])
-        return "nothing"
-    return "signature"
+    if row is not None:
+        try:
+            _answer_some(score, json.dumps(row))
+        except ScoringError as error:
+            # A made-up row need not be one that the model accepts: an unknown category, say.
+            log.info("made_up_row_refused", error=str(error)[:300])
+        else:
+            return "signature"
+    return "nothing"
+
+
+def _answer_some(score: Score, request: str) -> None:
+    for _ in range(_WARM_UP_ROUNDS):
+        score(request.encode(), "application/json")
 
 
 def _row_of(schema: Any) -> dict[str, Any] | None:

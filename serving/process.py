@@ -43,14 +43,8 @@ def run(
         ConfigurationError: the address cannot be bound.
 
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    if workspace:
-        os.environ["MLFLOW_WORKSPACE"] = workspace
-    logs.configure("replica", log_format=settings.log_format)
-    # It warns of every request that does not fit the signature; the caller is told already.
-    logging.getLogger("mlflow.pyfunc.scoring_server").setLevel(logging.ERROR)
     listener = _listen(host, port)
+    _configure(settings, workspace)
     port = listener.getsockname()[1]
     app = create_app(
         settings,
@@ -63,14 +57,27 @@ def run(
     log = logs.get_logger()
     log.info("replica_listening", model=model, host=host, port=port)
     signal.signal(signal.SIGTERM, _end)  # uvicorn raises the signal again after it has drained
-    code = 0
+    code: int | str | None = 0
     try:
         _Server(app).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
+        code = end.code
     log.info("replica_stopped", model=model)
     sys.stderr.flush()
-    os._exit(code)  # a load or prediction that hangs in its thread must not hold the process
+    # A load or prediction that hangs in its thread must not hold the process.
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _configure(settings: Settings, workspace: str) -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if workspace:
+        os.environ["MLFLOW_WORKSPACE"] = workspace
+    logs.configure("replica", log_format=settings.log_format)
+    # It warns of every request that does not fit the signature; the caller is told already.
+    logging.getLogger("mlflow.pyfunc.scoring_server").setLevel(logging.ERROR)
 
 
 class _Server(uvicorn.Server):
@@ -97,14 +104,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """Bound before anything else, so that a taken port is said at once and port 0 has a number."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigurationError(
             f"The replica cannot listen on {host}:{port}: {error.strerror}."
         ) from error
-    return listener
 
 
 def _reachable(host: str) -> str:

@@ -88,6 +88,7 @@ def register_telling_version(tracking_uri: str, model: str, *, with_example: boo
 
 def _log_constant(tracking_uri: str, number: int, *, with_example: bool) -> str:
     import mlflow
+    import pandas as pd  # type: ignore[import-untyped,unused-ignore]
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
     from sklearn.dummy import DummyRegressor
@@ -102,7 +103,7 @@ def _log_constant(tracking_uri: str, number: int, *, with_example: bool) -> str:
             estimator,
             name="model",
             signature=signature,
-            input_example=ROW["dataframe_split"] if with_example else None,
+            input_example=pd.DataFrame(**ROW["dataframe_split"]) if with_example else None,
             pip_requirements=[],
         )
     return f"models:/{logged.model_id}"
