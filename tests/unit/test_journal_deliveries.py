@@ -459,3 +459,16 @@ def test_nothing_of_a_batch_is_kept_when_one_part_cannot_be_written(
 
     assert events_in(journal) == []
     assert kept_deliveries(journal) == []
+
+
+def test_the_intent_of_a_worker_that_died_is_closed_with_its_dispatch(
+    journal: Journal, clock: FixedClock
+) -> None:
+    intended(journal, Intent(FRAUD, "", "alias:best", "1"))
+    clock.advance(61)
+    dispatches.expire(journal, failures_allowed=1)
+
+    clock.advance(3600)
+    [receipt] = delivered(journal, alias_set("1", at=clock.at, id="a"))
+
+    assert event(journal, receipt.event_id).seen_by == "webhook"
