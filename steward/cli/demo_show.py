@@ -162,6 +162,7 @@ class Show:
     # -- waiting --------------------------------------------------------------------------------
 
     def _until(self, what: str, ask: Callable[[], Found | None]) -> Found:
+        self._pause(0)
         deadline = time.monotonic() + PATIENCE_SECONDS
         with self._screen.phase(f"Waiting for {what}"):
             while not (found := ask()):
