@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import uvicorn
 from fastapi import FastAPI
@@ -93,18 +93,17 @@ def run(settings: Settings) -> None:
 
     """
     logs.configure("receiver", log_format=settings.log_format)
-    journal = open_journal(settings, house_routing())
-    if not is_loopback(settings.host) and not audit.has_token(journal):
-        raise ConfigurationError(
-            f"STEWARD_HOST is {settings.host}, which others can reach, but no token exists yet. "
-            "Make one first: steward token create."
-        )
-    listener = _listen(settings.host, settings.port)
-    app = create_app(settings, journal=journal)
-    log = logs.get_logger()
-    log.info("receiver_listening", host=settings.host, port=listener.getsockname()[1])
-    _Server(app).run(sockets=[listener])
-    journal.close()
+    with closing(open_journal(settings, house_routing())) as journal:
+        if not is_loopback(settings.host) and not audit.has_token(journal):
+            raise ConfigurationError(
+                f"STEWARD_HOST is {settings.host}, which others can reach, but no token exists "
+                "yet. Make one first: steward token create."
+            )
+        with closing(_listen(settings.host, settings.port)) as listener:
+            app = create_app(settings, journal=journal)
+            port = listener.getsockname()[1]
+            logs.get_logger().info("receiver_listening", host=settings.host, port=port)
+            _Server(app).run(sockets=[listener])
 
 
 def house_routing() -> Routing:
@@ -136,16 +135,13 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     """Bound before anything else, so that a taken port is one clear sentence."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         raise ConfigurationError(
             f"The receiver cannot listen on {host}:{port}: {error.strerror}. "
             "Choose another STEWARD_PORT."
         ) from error
-    return listener
 
 
 def _hinter(settings: Settings) -> tuple[Hinted, Callable[[], None]]:

@@ -31,6 +31,11 @@ class VerdictWatch:
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
 
+    @property
+    def count(self) -> int:
+        """How many wait now."""
+        return self._waiting.total()
+
     async def wait(
         self,
         model: ModelRef,

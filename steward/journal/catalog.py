@@ -199,7 +199,7 @@ def effects_of(connection: Connection, dispatch_ids: list[str]) -> dict[str, lis
         grouped.setdefault(row.dispatch_id, []).append(
             {
                 "kind": "registry",
-                "what": f"{row.facet} of {f'version {row.subject}' if row.subject else 'the model'}",
+                "what": row.facet + (f" of version {row.subject}" if row.subject else ""),
                 "value": row.value,
                 "state": "done" if row.fulfilled_at or row.matched_by else "begun",
                 "at": row.fulfilled_at or row.intended_at,

@@ -50,7 +50,7 @@ def list_events(
 ) -> dict[str, Any]:
     """Follow `next_cursor` until it is null.
 
-    A token that is limited to models sees their events alone: its pages may be shorter than `limit`.
+    A token that is limited to models sees their events alone; its pages may be shorter.
     """
     try:
         with room.journal.read() as connection:

@@ -34,11 +34,11 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"])
                 {
                     "time": "2026-03-01T12:00:00.120000+00:00",
                     "type": "model_version.created",
-                    "sentence": "Version 7 was registered (webhook and poll).",
+                    "sentence": "Version 7 was registered (told by a webhook).",
                     "event_id": "019a9d5e-4c1f-7c3a-8f0e-2f9f5f3f9a11",
                     "caused_by": None,
                     "version": "7",
-                    "seen_by": "both",
+                    "seen_by": "webhook",
                     "dispatches": [{"handler": "validate", "state": "succeeded", "attempts": []}],
                 }
             ],

@@ -56,8 +56,8 @@ def _promote(event: Event, standing: Standing) -> str:
         return f"Would judge version {version} for promotion; there is no Production now."
     if _is_older(version, production):
         return (
-            f"Would judge version {version}, which is older than Production (version {production}), "
-            "so it would be held."
+            f"Would judge version {version}, which is older than Production "
+            f"(version {production}), so it would be held."
         )
     return (
         f"Would compare version {version} with Production (version {production}) and promote it "

@@ -46,7 +46,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 class ReplayBody(BaseModel):
-    """What to do again: `failed` takes dead dispatches, `all` every one that ended, and new ones."""
+    """What to do again: `failed` takes dead dispatches, `all` every one that ended."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -5,7 +5,11 @@ from typing import Any
 
 from steward.events import Event, EventType
 
-_SEEN = {"webhook": "told by a webhook", "poll": "found by the poll", "both": "webhook and poll"}
+_SEEN = {
+    "webhook": "told by a webhook",
+    "poll": "found in the registry",
+    "both": "told by a webhook and found in the registry",
+}
 
 
 def sentence_of(event: Event) -> str:

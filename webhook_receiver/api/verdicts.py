@@ -78,8 +78,9 @@ async def show_verdict(  # noqa: PLR0917  # FastAPI fills them in
 ) -> dict[str, Any]:
     """Answers as soon as the version stands as asked for, or cannot any more.
 
-    At the latest after `wait` seconds. `verdict` is `waiting` while it is judged, and null for a version that is older
-    than the journal. A version that the journal does not know is waited for too, then 404.
+    At the latest after `wait` seconds. `verdict` is `waiting` while it is judged, and null for a
+    version that is older than the journal. A version that the journal does not know is waited for
+    too, then 404.
     """
     caller.need_read(name)
     model = place.model(name)
