@@ -13,6 +13,7 @@ from steward.cli.addresses import LOOPBACK
 from steward.cli.api_client import connect
 from steward.cli.demo_afterword import Places, tell_how_to_look_around, tell_outcome
 from steward.cli.demo_captures import Captures
+from steward.cli.demo_clients import Clients
 from steward.cli.demo_home import isolate, make_empty
 from steward.cli.demo_reading import Reading
 from steward.cli.demo_screen import Screen
@@ -24,6 +25,7 @@ from steward.settings import load_settings
 
 REPLICAS = 3
 POLL_SECONDS = 5
+ROWS = 3
 INTERRUPTED = 130
 _DATA_DIR = typer.Option(help="Where everything is kept; emptied when a demo starts.")
 _EXIT = typer.Option("--exit", help="End after the last version instead of staying up.")
@@ -129,15 +131,16 @@ class _Performance(threading.Thread):
         plan = self._stack.plan
         with self._screen.phase("Fitting the models"):
             models = self._models.get()
-        laboratory = demo_training.Laboratory(plan.mlflow_url, MODEL, models.split)
         replicas = [f"http://{LOOPBACK}:{port}" for _, port in plan.replicas]
+        clients = Clients(replicas, models.split.request(ROWS), ROWS)
+        laboratory = demo_training.Laboratory(plan.mlflow_url, MODEL, models.split)
         self._screen.say()
         with connect(None) as api:
             show = Show(
                 Reading(api, MODEL, replicas), self._screen, self._captures, self._stack.stop
             )
             try:
-                show.perform(laboratory, models)
+                show.perform(laboratory, models, clients)
             finally:
                 self.unexpected += show.unexpected
 

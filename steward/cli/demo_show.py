@@ -28,7 +28,6 @@ from steward.cli.demo_training import (
 from steward.errors import StewardError
 
 MODEL = "breast-cancer"
-ROWS = 3
 MET_ANSWERS = 30
 PATIENCE_SECONDS = 90.0
 CACHE_SECONDS = 1.5
@@ -72,9 +71,8 @@ class Show:
         self._stop = stop
         self._production: str | None = None
 
-    def perform(self, laboratory: Laboratory, models: Models) -> None:
+    def perform(self, laboratory: Laboratory, models: Models, clients: Clients) -> None:
         """All acts, with clients asking all the while; then the sums."""
-        clients = Clients(self._reading.replicas, models.split.request(ROWS), ROWS)
         self._screen.header()
         try:
             for act in ACTS:
