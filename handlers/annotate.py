@@ -73,14 +73,14 @@ def tags_of(
 ) -> Mapping[str, str]:
     """The tags of a verdict; the address only where people can open one."""
     tags = {
-        "steward.verdict": verdict.verdict,
         "steward.reason": _one_line("; ".join(verdict.reasons) or verdict.code or verdict.verdict),
         "steward.policy": verdict.policy or services.policy.ref,
     }
     if services.public_url:
         base, name = services.public_url.rstrip("/"), quote(model.name, safe="")
         tags["steward.url"] = f"{base}/api/v1/models/{name}/explain?version={quote(version)}"
-    return tags
+    # Written last: whoever waits for the verdict then finds the reason beside it.
+    return tags | {"steward.verdict": verdict.verdict}
 
 
 def _one_line(text: str) -> str:
