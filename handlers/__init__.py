@@ -24,7 +24,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "rollout.failed": ("rollback", "notify"),
     "rollback.requested": ("rollback",),
     "policy.violated": ("notify",),
-    "dispatch.died": ("notify",),
+    "dispatch.died": ("confirm", "notify"),
 }
 """Handlers of each event type, in the order they are listed to operators."""
 

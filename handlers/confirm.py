@@ -14,6 +14,8 @@ from steward.policy import Mode, Policy
 from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
 
 Moved = Literal["neither", "truth", "mirror", "both"]
+WRITERS = ("promote", "rollback")
+"""Handlers that may have died between a write of Production and its record."""
 ALIASES = frozenset({EventType.ALIAS_CREATED, EventType.ALIAS_DELETED})
 
 
@@ -22,6 +24,8 @@ def confirm(event: Event, services: Services) -> Outcome:
     model = event.model
     if model is None:
         return Skipped("the event names no model")
+    if event.type == EventType.DISPATCH_DIED and event.data.get("handler") not in WRITERS:
+        return Skipped(f"{event.data.get('handler')} writes no Production")
     look = services.history.look(model)
     try:
         found = production.read(services, model)

@@ -16,7 +16,7 @@ from steward.clients.replicas import HttpFleet
 from steward.errors import ConfigurationError, PermanentError
 from steward.events import ModelRef
 from steward.journal import fleet, migrate, policies
-from steward.journal.dispatches import Claimed
+from steward.journal.claims import Claimed
 from steward.journal.history import JournalHistory
 from steward.journal.ledger import JournalLedger
 from steward.journal.opening import open_journal

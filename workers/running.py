@@ -13,8 +13,8 @@ from steward.errors import (
     LeaseLostError,
     StewardError,
 )
-from steward.journal import dispatches
-from steward.journal.dispatches import Claimed
+from steward.journal import claims, dispatches
+from steward.journal.claims import Claimed
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import Done, Handler, Hint, Outcome, Services, Skipped, Wait
@@ -59,7 +59,7 @@ class Runner:
         if self._stopping.is_set():
             return
         try:
-            claimed = dispatches.claim(
+            claimed = claims.claim(
                 self._journal, dispatch_id, self._owner, lease_seconds=self._lease_seconds
             )
         except JournalUnavailableError as error:
@@ -167,7 +167,7 @@ class Runner:
                 held = list(self._held.values())
             for claimed in held:
                 try:
-                    dispatches.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
+                    claims.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
                 except StewardError as error:
                     self._log.warning(
                         "heartbeat_failed", dispatch_id=claimed.work.dispatch_id, error=str(error)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from prometheus_client import Counter, Gauge
 
 from steward.errors import StewardError
-from steward.journal import dispatches, leases, sweeping
+from steward.journal import leases, sweeping
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import Hint
 
-FAILURES_ALLOWED = 3
+DEATHS_ALLOWED = 3
 """Leases that may end without an answer before a dispatch is dead: it kills its workers."""
 LEASE_SECONDS = 10.0
 CHECKPOINT_EVERY_SECONDS = 10.0
@@ -64,7 +64,7 @@ class Sweep:
         """One round; returns how many hints it sent, 0 too when another process sweeps."""
         if not self._is_leader():
             return 0
-        expired, hints = dispatches.expire(self._journal, failures_allowed=FAILURES_ALLOWED)
+        expired, hints = sweeping.expire(self._journal, deaths_allowed=DEATHS_ALLOWED)
         if expired:
             EXPIRED.inc(expired)
             self._log.warning("leases_expired", dispatches=expired)

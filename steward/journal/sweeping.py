@@ -1,15 +1,71 @@
-"""What the sweep asks of the journal each second: which dispatches to hint, again or at last."""
+"""What the sweep does each second: leases that ended come back, what is due is hinted."""
 
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Row, Select, bindparam, func, select, update
 
-from steward.journal.schema import dispatches
+from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
+from steward.journal.schema import attempts, dispatches
 from steward.journal.store import Journal, Transaction
-from steward.journal.writing import FIRST_HINT_PATIENCE
+from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
 from steward.ports import Hint
 
 LONGEST_PATIENCE = timedelta(minutes=5)
+
+
+def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
+    """Take back what expired leases hold; what ended that many workers in a run is dead."""
+    table = dispatches.c
+    with journal.read() as connection:  # nearly always there is none: write nothing then
+        ended = select(table.id).where(
+            table.state == "running", table.lease_until < journal.now(connection)
+        )
+        if connection.execute(ended.limit(1)).first() is None:
+            return 0, []
+    with journal.write() as transaction:
+        query = select(dispatches).where(
+            table.state == "running", table.lease_until < transaction.now
+        )
+        rows = transaction.connection.execute(query.with_for_update(skip_locked=True)).all()
+        writer = EventWriter(journal, transaction)
+        for row in rows:
+            error = f"the worker {row.owner} stopped answering; its lease ended"
+            failures = row.failures + 1
+            is_dead = _expired_before(transaction, row) + 1 >= deaths_allowed
+            values: dict[str, Any] = {
+                "state": "dead" if is_dead else "pending",
+                "note": error,
+                "failures": failures,
+                "owner": None,
+                "lease_until": None,
+                "wait_until": None,
+                "token": row.token + 1,
+                "due_at": transaction.now,
+                "hint_at": transaction.now + FIRST_HINT_PATIENCE,
+                "finished_at": transaction.now if is_dead else None,
+            }
+            write_attempt(transaction, row, "dead" if is_dead else "expired", error)
+            transaction.connection.execute(
+                update(dispatches).where(table.id == row.id).values(values)
+            )
+            if is_dead:
+                close_intents(transaction, row.id)
+                record_death(transaction, writer, row, error)
+                hint_lane(transaction, row.lane)
+            else:
+                transaction.hints.append(Hint(row.id, row.handler, row.queue))
+        writer.flush()
+    return len(rows), transaction.hints
+
+
+def _expired_before(transaction: Transaction, row: Row[Any]) -> int:
+    query = select(func.count()).where(
+        attempts.c.dispatch_id == row.id,
+        attempts.c.run == row.run,
+        attempts.c.outcome == "expired",
+    )
+    return transaction.connection.execute(query).scalar_one()
 
 
 def due(journal: Journal, *, limit: int = 500) -> list[Hint]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from steward.events import EventType, ModelRef, NewEvent
-from steward.journal import audit, dispatches
-from steward.journal.dispatches import Claimed
+from steward.journal import audit, claims, dispatches
+from steward.journal.claims import Claimed
 from steward.journal.looking import look
 from steward.ports import Done
 from tests.deliveries import created, payload
@@ -29,7 +29,7 @@ def here(tmp_path: Path) -> Iterator[Receiver]:
 
 def claim(here: Receiver, handler: str) -> Claimed:
     hint = next(hint for hint in reversed(here.hints) if hint.handler == handler)
-    claimed = dispatches.claim(here.journal, hint.dispatch_id, "worker", lease_seconds=60)
+    claimed = claims.claim(here.journal, hint.dispatch_id, "worker", lease_seconds=60)
     assert claimed is not None
     return claimed
 

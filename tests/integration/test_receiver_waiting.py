@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert
 
 from steward.events import EventType, ModelRef, NewEvent
-from steward.journal import dispatches, fleet
+from steward.journal import claims, dispatches, fleet
 from steward.journal.looking import look
 from steward.journal.schema import desired
 from steward.ports import Done, Skipped
@@ -42,7 +42,7 @@ def here(tmp_path: Path) -> Iterator[Receiver]:
 
 def finish(here: Receiver, outcome: Done | Skipped) -> None:
     """Do as a worker would with the newest dispatch."""
-    claimed = dispatches.claim(here.journal, here.hints[-1].dispatch_id, "worker", lease_seconds=60)
+    claimed = claims.claim(here.journal, here.hints[-1].dispatch_id, "worker", lease_seconds=60)
     assert claimed is not None
     here.hints.extend(dispatches.record(here.journal, claimed, outcome))
 

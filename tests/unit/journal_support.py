@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import select, update
 
 from steward.events import Event, ModelRef, NewEvent
-from steward.journal import deliveries, dispatches, queries
+from steward.journal import claims, deliveries, dispatches, queries
+from steward.journal.claims import Claimed
 from steward.journal.deliveries import Delivery, News, Receipt
-from steward.journal.dispatches import Claimed
 from steward.journal.migrate import upgrade
 from steward.journal.routing import Routing
 from steward.journal.schema import attempts, metadata
@@ -131,7 +131,7 @@ def dispatched(journal: Journal, type: str, **more: Any) -> str:  # noqa: A002
 
 
 def claim(journal: Journal, dispatch_id: str, owner: str = "w") -> Claimed | None:
-    return dispatches.claim(journal, dispatch_id, owner, lease_seconds=LEASE_SECONDS)
+    return claims.claim(journal, dispatch_id, owner, lease_seconds=LEASE_SECONDS)
 
 
 def claimed(journal: Journal, dispatch_id: str, owner: str = "w") -> Claimed:

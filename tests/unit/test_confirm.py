@@ -246,3 +246,17 @@ def test_a_model_that_is_gone_is_skipped():
     w.registry.delete_model(MODEL)
 
     assert w.run(confirm, event) == Skipped("the model was deleted")
+
+
+def test_a_promotion_that_died_after_its_write_is_confirmed_and_nothing_else_that_dies():
+    w = World()
+    version = w.register_champion().version
+    died = w.event(EventType.DISPATCH_DIED, version, data={"handler": "promote"})
+    other = w.event(EventType.DISPATCH_DIED, version, data={"handler": "confirm"})
+
+    confirmed = w.run(confirm, died)
+    skipped = w.run(confirm, other)
+
+    assert isinstance(confirmed, Done)
+    assert [reading.facet for reading in confirmed.readings] == ["champion"]
+    assert skipped == Skipped("confirm writes no Production")

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from steward.events import ModelRef
-from steward.journal import deliveries, dispatches, readings
+from steward.journal import deliveries, dispatches, readings, sweeping
 from steward.journal.deliveries import Delivery, News, Receipt
 from steward.journal.ledger import JournalLedger
 from steward.journal.schema import observed
@@ -466,7 +466,7 @@ def test_the_intent_of_a_worker_that_died_is_closed_with_its_dispatch(
 ) -> None:
     intended(journal, Intent(FRAUD, "", "alias:best", "1"))
     clock.advance(61)
-    dispatches.expire(journal, failures_allowed=1)
+    sweeping.expire(journal, deaths_allowed=1)
 
     clock.advance(3600)
     [receipt] = delivered(journal, alias_set("1", at=clock.at, id="a"))

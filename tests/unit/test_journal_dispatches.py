@@ -5,7 +5,7 @@ import pytest
 
 from steward.errors import LeaseLostError
 from steward.events import ModelRef, NewEvent
-from steward.journal import dispatches, leases, sweeping
+from steward.journal import claims, dispatches, leases, sweeping
 from steward.journal.history import JournalHistory
 from steward.journal.ledger import JournalLedger
 from steward.journal.schema import desired, effects, intents
@@ -37,7 +37,7 @@ ALLOWED = 3
 
 def expire(journal: Journal) -> list[str]:
     """Sweep expired leases; names what to hint."""
-    _, hints = dispatches.expire(journal, failures_allowed=ALLOWED)
+    _, hints = sweeping.expire(journal, deaths_allowed=ALLOWED)
     return [hint.dispatch_id for hint in hints]
 
 
@@ -174,7 +174,7 @@ def test_a_worker_whose_lease_was_taken_can_write_nothing(
     history, ledger = JournalHistory(journal, zombie), JournalLedger(journal, zombie)
 
     for write in (
-        lambda: dispatches.heartbeat(journal, zombie, lease_seconds=60),
+        lambda: claims.heartbeat(journal, zombie, lease_seconds=60),
         lambda: dispatches.record(journal, zombie, Done(events=(NewEvent("work.free"),))),
         lambda: dispatches.record(journal, zombie, Wait(clock.at, "", then=("free",))),
         lambda: dispatches.fail(journal, zombie, "x", retry_in_seconds=1),
@@ -215,7 +215,7 @@ def test_a_heartbeat_extends_the_lease(journal: Journal, clock: FixedClock) -> N
     mine = claimed(journal, work)
     clock.advance(LEASE_SECONDS - 1)
 
-    dispatches.heartbeat(journal, mine, lease_seconds=LEASE_SECONDS)
+    claims.heartbeat(journal, mine, lease_seconds=LEASE_SECONDS)
     clock.advance(2)
 
     assert expire(journal) == []

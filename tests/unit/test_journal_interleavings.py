@@ -20,8 +20,8 @@ from sqlalchemy import event, select
 
 from steward.errors import LeaseLostError
 from steward.events import ModelRef, NewEvent
-from steward.journal import dispatches, replay, sweeping
-from steward.journal.dispatches import Claimed
+from steward.journal import claims, dispatches, replay, sweeping
+from steward.journal.claims import Claimed
 from steward.journal.schema import attempts as attempts_table
 from steward.journal.schema import dispatches as dispatches_table
 from steward.ports import Done, Hint, Skipped, Wait
@@ -92,11 +92,11 @@ class Workers:
             return
         mine = self.held[number % len(self.held)]
         if self.is_ours(mine):
-            dispatches.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
+            claims.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
             self.leases[mine.work.dispatch_id] = self.lease_end()
         else:
             with pytest.raises(LeaseLostError):
-                dispatches.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
+                claims.heartbeat(self.journal, mine, lease_seconds=LEASE_SECONDS)
 
     def slow_worker_loses_its_lease_to_another(self, number: int, *, is_lost: bool) -> None:
         if self.held:
@@ -198,7 +198,7 @@ class Workers:
 
     def claim(self, dispatch_id: str) -> Claimed | None:
         expected = self.expected(dispatch_id)
-        mine = dispatches.claim(self.journal, dispatch_id, "w", lease_seconds=LEASE_SECONDS)
+        mine = claims.claim(self.journal, dispatch_id, "w", lease_seconds=LEASE_SECONDS)
         assert (mine.work.dispatch_id if mine else None) == expected
         if mine:
             self.held.append(mine)
@@ -238,7 +238,7 @@ class Workers:
             mine = self.living.pop(key)
             is_dead = mine.work.failures + 1 >= ALLOWED
             self.deaths += is_dead and mine.work.handler != "notify"
-        count, hints = dispatches.expire(self.journal, failures_allowed=ALLOWED)
+        count, hints = sweeping.expire(self.journal, deaths_allowed=ALLOWED)
         assert count == len(late)
         self.send(hints + sweeping.due(self.journal), is_lost=is_lost)
 

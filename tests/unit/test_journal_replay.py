@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from steward.events import Event
-from steward.journal import deliveries, dispatches, replay
+from steward.journal import deliveries, dispatches, replay, sweeping
 from steward.journal.ledger import JournalLedger
 from steward.journal.queries import EventFilter
 from steward.journal.routing import Routing
@@ -179,7 +179,7 @@ def test_a_zombie_of_the_run_before_cannot_end_the_replayed_one(
     zombie = claimed(journal, work)
     for _ in range(3):
         clock.advance(61)
-        dispatches.expire(journal, failures_allowed=3)
+        sweeping.expire(journal, deaths_allowed=3)
         claim(journal, work)
     replayed(journal, "failed")
     heir = claimed(journal, work)

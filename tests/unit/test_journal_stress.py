@@ -15,8 +15,8 @@ from sqlalchemy import select
 
 from steward.errors import JournalUnavailableError, LeaseLostError
 from steward.events import ModelRef
-from steward.journal import dispatches, sweeping
-from steward.journal.dispatches import Claimed
+from steward.journal import claims, dispatches, sweeping
+from steward.journal.claims import Claimed
 from steward.journal.schema import attempts as attempts_table
 from steward.journal.schema import dispatches as dispatches_table
 from steward.journal.store import Journal
@@ -57,7 +57,7 @@ class Worker:
 
     def take(self, dispatch_id: str) -> None:
         try:
-            mine = dispatches.claim(
+            mine = claims.claim(
                 self.journal, dispatch_id, str(os.getpid()), lease_seconds=LEASE_SECONDS
             )
         except JournalUnavailableError:
@@ -76,7 +76,7 @@ class Worker:
         return _Alone(self, self.folder / (lane or "none").replace("/", "-") if lane else None)
 
     def sweep(self) -> None:
-        _, hints = dispatches.expire(self.journal, failures_allowed=9)
+        _, hints = sweeping.expire(self.journal, deaths_allowed=9)
         hints += sweeping.due(self.journal)
         self.hints += [hint.dispatch_id for hint in hints]
 
