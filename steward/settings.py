@@ -135,6 +135,7 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises:
         ConfigurationError: naming each variable, what it held and what is expected.
+
     """
     try:
         return Settings(**{key: value for key, value in overrides.items() if value is not None})
@@ -151,6 +152,7 @@ def expand_references(text: str) -> str:
 
     Raises:
         ConfigurationError: for a variable that is not set.
+
     """
     environment = environment_with_dotenv()
 

@@ -22,6 +22,7 @@ def verify(
 
     Raises:
         DeliveryRejected: 401, whatever is wrong with the headers or the signature.
+
     """
     headers = {
         "webhook-id": message_id,
