@@ -15,6 +15,8 @@ from tests.servers import Child, free_port
 
 SECRET = "replica-secret-of-the-tests"
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}}
+START_SECONDS = 120.0
+"""A start is 4 s of importing on an idle machine, and as many times that as others share it."""
 _RUN = (
     "import sys; from serving.process import run; from steward.settings import load_settings;"
     "run(load_settings(), model=sys.argv[1], port=int(sys.argv[2]))"
@@ -53,7 +55,7 @@ class ReplicaProcess:
 
     def wait_ready(self) -> None:
         assert self.child
-        self.child.wait_until(lambda: self.http.get("/readyz").is_success)
+        self.child.wait_until(lambda: self.http.get("/readyz").is_success, START_SECONDS)
 
     def call(self, what: str, version: str, generation: int, *, secret: str = SECRET) -> Any:
         """A signed /prepare or /reload."""

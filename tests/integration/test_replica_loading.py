@@ -18,7 +18,7 @@ from steward.events import ModelRef
 from tests.integration.serving_support import ROW, register_broken, register_telling_version
 from tests.models import client_of
 
-pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own, at its import
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own: at its import, and advice
 
 
 def save(directory: Path, name: str, predict: Callable[..., Any], **options: Any) -> Path:

@@ -21,6 +21,7 @@ from steward.settings import Settings
 from tests.integration.serving_support import (
     ROW,
     SECRET,
+    START_SECONDS,
     ReplicaProcess,
     register_broken,
     register_telling_version,
@@ -252,10 +253,10 @@ def test_a_replica_registers_follows_and_says_goodbye(
         with ReplicaProcess(
             tmp_path, "told", tracking_uri=mlflow_server, STEWARD_URL=receiver.url
         ) as replica:
-            eventually(lambda: replica.served()["generation"] == 8, 30)
+            eventually(lambda: replica.served()["generation"] == 8, START_SECONDS)
             assert replica.served()["version"] == "2"
             desired.update(version="3", generation=9)
-            eventually(lambda: replica.served()["version"] == "3", 15)
+            eventually(lambda: replica.served()["version"] == "3", 60)
             assert replica.child
             replica.child.send(signal.SIGTERM)
             eventually(lambda: replica.child and not replica.child.is_alive())
