@@ -20,6 +20,7 @@ from steward.ports import Desired
 
 WRITTEN_EVERY_SECONDS = 4.0  # a replica counts as gone after 15
 READ_EVERY_SECONDS = 0.5
+REMEMBERED = 20_000
 log = get_logger()
 
 
@@ -57,6 +58,8 @@ class Heartbeats:
         """
         told = (beat.model, beat.url, beat.version, beat.generation, beat.state, beat.boot_id)
         self._unwritten[beat.id] = beat
+        if len(self._told) > REMEMBERED:
+            self._told.clear()  # those that live are told apart again; those that died are not kept
         if self._told.get(beat.id) != told:
             self._told[beat.id] = told
             self._has_change.set()
