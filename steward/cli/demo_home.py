@@ -9,6 +9,7 @@ from steward.errors import ConfigurationError
 from steward.settings import environment_with_dotenv
 
 MARKER = "this-is-a-steward-demo"
+_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _PREFIXES = ("STEWARD_", "MLFLOW_")
 
 
@@ -40,9 +41,11 @@ def isolate(home: Path) -> list[str]:
 
     The working directory becomes an empty one, so that no process of the demo reads a ``.env``.
     """
-    ignored = sorted(name for name in environment_with_dotenv() if name.startswith(_PREFIXES))
+    found = environment_with_dotenv().keys() - _QUIET.keys()
+    ignored = sorted(name for name in found if name.startswith(_PREFIXES))
     for name in ignored:
         os.environ.pop(name, None)
+    os.environ |= _QUIET
     for name in ("NO_PROXY", "no_proxy"):  # everything here is on this machine
         os.environ[name] = "127.0.0.1,localhost"
     work = home / "work"
