@@ -84,10 +84,8 @@ class _Once:
         self._visit_changed(listing, position, before)
         is_first = position.watermark is None
         position = listing.advance(position, self.overlap)
-        if is_first:
-            return position, True
         if begins_round and listing.pages > 1:  # it listed every model: enough for one poll
-            return replace(position, swept_to=START), False
+            return replace(position, swept_to=START), is_first
         position = self._sweep(listing, position, slice_, before)
         if not known or (position.swept_to or START) >= key_of(list(known)[-1]):
             return replace(position, swept_to=None), True
