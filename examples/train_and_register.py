@@ -71,7 +71,7 @@ def train_and_register(model: str, features: list[str] | None) -> tuple[str, flo
         )
         holdout = mlflow.data.from_pandas(test.assign(malignant=test_labels), name="holdout")
         mlflow.log_metric("test_auc", auc, dataset=holdout, model_id=logged.model_id)
-    registered = mlflow.register_model(logged.model_uri, model)
+    registered = mlflow.register_model(logged.model_uri, model, await_registration_for=0)
     return str(registered.version), auc, time.monotonic() - started
 
 
