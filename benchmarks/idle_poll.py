@@ -57,7 +57,7 @@ class Traffic:
             self.bytes += len(answer.content)
             return answer
 
-        requests.Session.send = counted  # type: ignore[method-assign]
+        requests.Session.send = counted  # type: ignore[assignment,method-assign]
 
     def cost_of(self, work: Callable[[], object]) -> Cost:
         requests, received, began = self.requests, self.bytes, time.perf_counter()
@@ -154,7 +154,7 @@ def main() -> None:
 def measure(console: Console, server: MlflowServer, directory: Path) -> None:
     """One table: a full listing, the baseline, and idle polls over a while."""
     traffic = Traffic()
-    settings = Settings(data_dir=directory / "steward", _env_file=None)  # type: ignore[call-arg]
+    settings = Settings(data_dir=directory / "steward", _env_file=None)
     journal = open_journal(settings, Routing({}))
     registry = MlflowRegistry(server.url)
     poller = Poller(journal, registry, hint=lambda _: None, holder="bench", settings=settings)

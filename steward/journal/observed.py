@@ -142,7 +142,7 @@ class ObservedState:
         """Note facets that came with something else, without events of their own."""
         for facet, value in facets.items():
             row = self.rows.get((model_id, subject, facet))
-            if row is None:
+            if row is None and value is not None:  # absent and never known are the same
                 self.rows[model_id, subject, facet] = Row(value, 1, is_new=True, **known)
 
     def overwrite(self, key: Key, value: Any, event_id: str | None) -> None:

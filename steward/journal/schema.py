@@ -114,7 +114,7 @@ events = Table(
     Column("id", String(36), nullable=False, unique=True),
     _name("type"),
     _name("source"),
-    Column("model_id", ForeignKey("models.id"), index=True),
+    Column("model_id", ForeignKey("models.id")),
     _name("registry", nullable=True),
     _name("workspace", nullable=True),
     _name("model", nullable=True),
@@ -124,11 +124,18 @@ events = Table(
     Column("data", _json(), nullable=False),
     Column("occurred_at", UtcTime, nullable=False),
     Column("recorded_at", UtcTime, nullable=False),
-    Column("caused_by", String(36), index=True),
+    Column("caused_by", String(36)),
     Column("seen", Integer, nullable=False),
     Index("ix_events_model_version_seq", "model", "version", "seq"),
     Index("ix_events_type_seq", "type", "seq"),
     Index("ix_events_recorded_at", "recorded_at"),
+    # Partial where most rows have no value: each index is paid for at every delivery.
+    Index(
+        "ix_events_caused_by",
+        "caused_by",
+        sqlite_where=text("caused_by IS NOT NULL"),
+        postgresql_where=text("caused_by IS NOT NULL"),
+    ),
     Index(
         "ix_events_only_read",
         "type",
@@ -192,8 +199,20 @@ dispatches = Table(
     Column("finished_at", UtcTime),
     UniqueConstraint("event_id", "handler", "target"),
     Index("ix_dispatches_state_hint_at", "state", "hint_at"),
-    Index("ix_dispatches_waiting", "wait_until"),
-    Index("ix_dispatches_lane", "lane", "state", "created_at"),
+    Index(
+        "ix_dispatches_waiting",
+        "wait_until",
+        sqlite_where=text("wait_until IS NOT NULL"),
+        postgresql_where=text("wait_until IS NOT NULL"),
+    ),
+    Index(
+        "ix_dispatches_lane",
+        "lane",
+        "state",
+        "created_at",
+        sqlite_where=text("lane IS NOT NULL"),
+        postgresql_where=text("lane IS NOT NULL"),
+    ),
 )
 Index(
     "uq_dispatches_lane_running",

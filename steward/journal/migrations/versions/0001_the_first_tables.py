@@ -172,8 +172,13 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_events_caused_by"), ["caused_by"], unique=False)
-        batch_op.create_index(batch_op.f("ix_events_model_id"), ["model_id"], unique=False)
+        batch_op.create_index(
+            "ix_events_caused_by",
+            ["caused_by"],
+            unique=False,
+            sqlite_where=sa.text("caused_by IS NOT NULL"),
+            postgresql_where=sa.text("caused_by IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_events_model_version_seq", ["model", "version", "seq"], unique=False
         )
@@ -230,9 +235,21 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("dispatches", schema=None) as batch_op:
-        batch_op.create_index("ix_dispatches_lane", ["lane", "state", "created_at"], unique=False)
+        batch_op.create_index(
+            "ix_dispatches_lane",
+            ["lane", "state", "created_at"],
+            unique=False,
+            sqlite_where=sa.text("lane IS NOT NULL"),
+            postgresql_where=sa.text("lane IS NOT NULL"),
+        )
         batch_op.create_index("ix_dispatches_state_hint_at", ["state", "hint_at"], unique=False)
-        batch_op.create_index("ix_dispatches_waiting", ["wait_until"], unique=False)
+        batch_op.create_index(
+            "ix_dispatches_waiting",
+            ["wait_until"],
+            unique=False,
+            sqlite_where=sa.text("wait_until IS NOT NULL"),
+            postgresql_where=sa.text("wait_until IS NOT NULL"),
+        )
         batch_op.create_index(
             "uq_dispatches_lane_running",
             ["lane"],
@@ -325,9 +342,17 @@ def downgrade() -> None:
             sqlite_where=sa.text("state = 'running'"),
             postgresql_where=sa.text("state = 'running'"),
         )
-        batch_op.drop_index("ix_dispatches_waiting")
+        batch_op.drop_index(
+            "ix_dispatches_waiting",
+            sqlite_where=sa.text("wait_until IS NOT NULL"),
+            postgresql_where=sa.text("wait_until IS NOT NULL"),
+        )
         batch_op.drop_index("ix_dispatches_state_hint_at")
-        batch_op.drop_index("ix_dispatches_lane")
+        batch_op.drop_index(
+            "ix_dispatches_lane",
+            sqlite_where=sa.text("lane IS NOT NULL"),
+            postgresql_where=sa.text("lane IS NOT NULL"),
+        )
 
     op.drop_table("dispatches")
     op.drop_table("observed")
@@ -340,8 +365,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("seen = 2"),
         )
         batch_op.drop_index("ix_events_model_version_seq")
-        batch_op.drop_index(batch_op.f("ix_events_model_id"))
-        batch_op.drop_index(batch_op.f("ix_events_caused_by"))
+        batch_op.drop_index(
+            "ix_events_caused_by",
+            sqlite_where=sa.text("caused_by IS NOT NULL"),
+            postgresql_where=sa.text("caused_by IS NOT NULL"),
+        )
 
     op.drop_table("events")
     op.drop_table("tokens")
