@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import exists, insert, select, update
 
-from steward.journal.dispatches import Claimed, hold
+from steward.journal.claims import Claimed, hold
 from steward.journal.observed import ObservedState
-from steward.journal.schema import effects, intents
+from steward.journal.schema import attempts, effects, intents
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Intent
@@ -32,10 +32,17 @@ class JournalLedger:
 
     def has_intended(self, intent: Intent) -> bool:
         with self._journal.read() as connection:
+            # A run that came to its end left nothing half done: a replay of it begins anew.
+            has_ended = exists().where(
+                attempts.c.dispatch_id == intents.c.dispatch_id,
+                attempts.c.run == intents.c.run,
+                attempts.c.outcome == "succeeded",
+            )
             query = select(intents.c.value).where(
                 intents.c.dispatch_id == self._claimed.work.dispatch_id,
                 intents.c.subject == intent.subject,
                 intents.c.facet == intent.facet,
+                ~has_ended,
             )
             return intent.value in connection.execute(query).scalars().all()
 

@@ -6,7 +6,16 @@ import pytest
 
 from steward.errors import NotFoundError
 from steward.events import ModelRef, NewEvent
-from steward.journal import audit, commands, deliveries, dispatches, fleet, queries, readings
+from steward.journal import (
+    audit,
+    commands,
+    deliveries,
+    dispatches,
+    fleet,
+    queries,
+    readings,
+    replay,
+)
 from steward.journal.history import JournalHistory
 from steward.journal.ledger import JournalLedger
 from steward.journal.queries import EventFilter
@@ -263,6 +272,23 @@ def test_a_rollback_asked_for_before_the_model_was_ever_seen_can_be_carried_out(
 
     assert mine.event.id == event_id
     assert JournalLedger(journal, mine).has_intended(intent)
+
+
+def test_a_run_that_came_to_its_end_left_nothing_begun_for_a_replay_to_finish(
+    journal: Journal,
+) -> None:
+    intent = Intent(FRAUD, "1", "stage", "Production")
+    work = dispatched(journal, "work.free")
+    first = claimed(journal, work)
+    JournalLedger(journal, first).intend([intent])
+    assert JournalLedger(journal, first).has_intended(intent)
+    dispatches.record(journal, first, Done())
+    chosen = events_in(journal)
+    replay.apply(journal, chosen, handlers=None, mode="all", actor="ana", reason="again")
+
+    again = JournalLedger(journal, claimed(journal, work))
+
+    assert not again.has_intended(intent)
 
 
 def test_a_token_is_kept_as_a_digest_and_ends_when_revoked(journal: Journal) -> None:
