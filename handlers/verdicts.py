@@ -36,7 +36,7 @@ _NEXT = {
     "rolled_back_from": _BY_HAND,
     "older_than_production": _BY_HAND,
     "recommend": "Give it {place} in MLflow, or set `mode: act` in the policy.",
-    "beats_production": "To go back: steward rollback {model}.",
+    "beats_production": "To go back: steward rollback {model}",
 }
 
 

@@ -35,6 +35,8 @@ class EventQuery(BaseModel):
     )
     since: Time | None = Field(None, description="Recorded at or after (RFC 3339; UTC if unsaid)")
     until: Time | None = Field(None, description="Recorded before")
+    registry: Name | None = Field(None, description="Registry", examples=["default"])
+    workspace: str | None = Field(None, max_length=512, description="Workspace of the registry")
     q: Name | None = Field(None, description="Text in id, type, model, version or data")
 
     @model_validator(mode="before")
@@ -58,6 +60,8 @@ class EventQuery(BaseModel):
             since=self.since,
             until=self.until,
             text=self.q,
+            registry=self.registry,
+            workspace=self.workspace,
         )
 
 
