@@ -55,7 +55,7 @@ def test_a_promotion_tells_both_numbers_and_how_to_undo_it():
     assert (told["candidate"]["version"], told["candidate"]["value"]) == ("2", "0.95")
     assert (told["champion"]["version"], told["champion"]["value"]) == ("1", "0.9")
     assert (told["margin"], told["gain"], told["metric"]) == ("0.02", "0.05", "auc")
-    assert told["next"] == ["To go back: steward rollback fraud."]
+    assert told["next"] == ["To go back: steward rollback fraud"]
     assert told["prepared"][0]["ok"] is True
     assert told["prepared"][0]["seconds"] == 0.01
 
