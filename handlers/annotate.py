@@ -32,11 +32,7 @@ def annotate(event: Event, services: Services) -> Outcome:
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.
         return Wait(event.recorded_at + SOON, "being decided", check_seconds=SOON.total_seconds())
-    try:
-        tags = services.registry.version(model, version).tags
-    except NotFoundError:
-        return Skipped("the version was deleted")
-    return _bring_up(services, model, version, verdict, dict(tags))
+    return _bring_up(services, model, version, verdict)
 
 
 def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
@@ -44,10 +40,24 @@ def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
 
 
 def _bring_up(
-    services: Services, model: ModelRef, version: str, verdict: Verdict, tags: dict[str, str]
-) -> Outcome:
-    """Write, then look at the verdict again: two of us may write at once, the last one is right."""
-    written: dict[str, str] = {}
+    services: Services, model: ModelRef, version: str, verdict: Verdict
+) -> Done | Skipped:
+    try:
+        written = _write(services, model, version, verdict)
+    except NotFoundError:
+        return Skipped("the version was deleted")
+    if not written:
+        return Skipped("the tags say so already")
+    return Done(note=f"wrote {', '.join(sorted(written))}")
+
+
+def _write(services: Services, model: ModelRef, version: str, verdict: Verdict) -> set[str]:
+    """Write, then look at the verdict again: two of us may write at once, the last one is right.
+
+    Returns the keys that were written. NotFoundError when the version is gone, or goes meanwhile.
+    """
+    tags = dict(services.registry.version(model, version).tags)
+    written: set[str] = set()
     for _ in range(LOOKS):
         wanted = tags_of(verdict, model, version, services)
         different = {key: value for key, value in wanted.items() if tags.get(key) != value}
@@ -58,14 +68,12 @@ def _bring_up(
             for key, value in different.items():
                 services.registry.set_version_tag(model, version, key, value)
             tags |= different
-            written |= different
+            written |= different.keys()
         latest = services.history.verdict(model, version)
         if latest is None or latest == verdict:
             break
         verdict = latest
-    if not written:
-        return Skipped("the tags say so already")
-    return Done(note=f"wrote {', '.join(sorted(written))}")
+    return written
 
 
 def tags_of(

@@ -156,6 +156,22 @@ def test_a_deleted_version_is_skipped():
     assert outcome == Skipped("the version was deleted")
 
 
+def test_a_version_that_is_deleted_while_its_tags_are_written_is_skipped():
+    w = World()
+    version = judged(w)
+
+    def delete(method: str) -> None:
+        if method == "set_version_tag":
+            w.registry.after = None
+            w.registry.delete_version(MODEL, version)
+
+    w.registry.after = delete
+
+    outcome = w.run(annotate, w.event(EventType.HELD, version))
+
+    assert outcome == Skipped("the version was deleted")
+
+
 def test_an_older_event_leaves_the_tags_to_the_decision_that_followed():
     w = World()
     version = judged(w, Verdict("held", ("not better",), "below_margin", event_id="later"))
