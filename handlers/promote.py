@@ -18,6 +18,7 @@ from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
 from steward.ports import Done, Look, Outcome, Services, Skipped, Wait
 
+OLDER = "older_than_production"
 PAUSED_FOR = timedelta(days=30)
 PAUSED_CHECK_SECONDS = 3600.0
 
@@ -63,14 +64,22 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
     if found.version == version and changeover.was_begun(services, found):
         return _finish(event, services, look, found)
     decision = _decide(services, found, version)
-    if decision.kind == "nothing":
-        return Skipped(decision.reasons[0])
     if decision.kind != "promote":
-        kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
-        return Done(events=(verdict_event(kind, event, services, decision),))
+        return _leave(event, services, decision, found)
     if services.mode != Mode.ACT:
         return _would_promote(event, services, decision)
     return _act(event, services, decision, found)
+
+
+def _leave(event: Event, services: Services, decision: Decision, found: Production) -> Outcome:
+    """Say why it is not promoted; a past Production keeps the verdict that it had."""
+    version = decision.candidate.version
+    if decision.kind == "nothing":
+        return Skipped(decision.reasons[0])
+    if decision.code == OLDER and version in services.history.champions(found.model):
+        return Skipped(f"version {version} was Production before version {found.version}")
+    kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
+    return Done(events=(verdict_event(kind, event, services, decision),))
 
 
 def _decide(services: Services, found: Production, version: str) -> Decision:

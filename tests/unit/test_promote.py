@@ -127,6 +127,17 @@ def test_a_version_that_is_not_better_by_the_margin_is_held():
     assert w.stages() == {"1": "Production"}
 
 
+def test_a_past_production_that_a_newer_version_replaced_keeps_its_verdict():
+    w = World()
+    candidate = challenge(w)
+    w.history.past_champions[MODEL] = ["2", "1"]
+    w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
+
+    outcome = run(w, "1")
+
+    assert outcome == Skipped("version 1 was Production before version 2")
+
+
 def test_a_nan_is_rejected():
     w = World()
     candidate = challenge(w, None)

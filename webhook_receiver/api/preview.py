@@ -57,7 +57,7 @@ def _promote(event: Event, standing: Standing) -> str:
     if _is_older(version, production):
         return (
             f"Would judge version {version}, which is older than Production "
-            f"(version {production}), so it would be held."
+            f"(version {production}), so it would not be promoted."
         )
     return (
         f"Would compare version {version} with Production (version {production}) and promote it "
