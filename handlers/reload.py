@@ -43,6 +43,8 @@ def reload(event: Event, services: Services) -> Outcome:
     began = monotonic()
     answers = _tell_all(services, model, version, desired)
     is_finished = all(answer.ok for answer in answers)
+    if is_finished and _was_finished(event, services):
+        return Done(note="every live replica serves it; that was told before")
     ended = NewEvent(
         EventType.ROLLOUT_FINISHED if is_finished else EventType.ROLLOUT_FAILED,
         model=model,
@@ -58,6 +60,12 @@ def reload(event: Event, services: Services) -> Outcome:
         },
     )
     return Done(events=(ended,))
+
+
+def _was_finished(event: Event, services: Services) -> bool:
+    """Whether this is a replay of a rollout that reached its end, which people were told."""
+    caused = services.history.caused(event.id)
+    return any(known.type == EventType.ROLLOUT_FINISHED for known in caused)
 
 
 def cause_of(chain: Sequence[Event]) -> str:

@@ -340,6 +340,10 @@ class History(Protocol):
         """The event and what it came from, newest first, up to the root."""
         ...
 
+    def caused(self, event_id: str) -> list[Event]:
+        """What came of the event so far, oldest first."""
+        ...
+
     def desired(self, model: ModelRef) -> Desired | None:
         """What the model's replicas should serve now."""
         ...
@@ -420,9 +424,11 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not yet. Looked at again every ``check_seconds``, at once on news of the version, and at last
-    at ``until``, when the handler must decide with what is there. ``then`` names handlers of the
-    same event to dispatch meanwhile (``annotate`` writes "waiting" on the version).
+    """Not yet.
+
+    Looked at again every ``check_seconds``, at once on news of the version, and at last at
+    ``until``, when the handler must decide with what is there. ``then`` names handlers of the same
+    event to dispatch meanwhile (``annotate`` writes "waiting" on the version).
     """
 
     until: datetime

@@ -211,6 +211,9 @@ class FakeHistory:
             cause = self.events.get(cause.caused_by or "")
         return events
 
+    def caused(self, event_id: str) -> list[Event]:
+        return [event for event in self.events.values() if event.caused_by == event_id]
+
     def desired(self, model: ModelRef) -> Desired | None:
         return self.desires.get(model)
 

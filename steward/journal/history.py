@@ -55,6 +55,10 @@ class JournalHistory:
         with self._journal.read() as connection:
             return queries.chain(connection, event_id)
 
+    def caused(self, event_id: str) -> list[Event]:
+        with self._journal.read() as connection:
+            return queries.caused_by(connection, event_id)
+
     def desired(self, model: ModelRef) -> Desired | None:
         with self._journal.read() as connection:
             row = desired_row(connection, model)

@@ -44,6 +44,20 @@ def test_every_replica_serves_the_champion_at_the_next_generation():
     assert w.fleet.serving() == {"replica-1": "2", "replica-2": "2"}
 
 
+def test_a_replay_of_a_finished_rollout_tells_the_replicas_again_and_people_no_more():
+    w = World()
+    w.fleet.add(MODEL, "1", 0)
+    change = changed(w)
+    w.run(reload, change)
+    w.event(EventType.ROLLOUT_FINISHED, "2", caused_by=change.id)
+
+    outcome = w.run(reload, change)
+
+    assert w.fleet.calls == [("reload", "replica-1", "2", 1)] * 2
+    assert isinstance(outcome, Done)
+    assert outcome.events == ()
+
+
 def test_a_rollout_tells_what_each_replica_serves():
     w = World()
     w.fleet.add(MODEL, "1", 0)
