@@ -25,6 +25,7 @@ from tests.servers import _TEMPLATE, ROOT, Child, eventually, free_port
 READY_SECONDS = 150.0
 END_SECONDS = 10.0
 ROW = {"inputs": [[0.5, 0.1, -0.2]]}
+_IMPATIENT = {"STEWARD_POLL_INTERVAL_SECONDS": "2", "STEWARD_LEASE_SECONDS": "10"}
 _OURS = ("STEWARD_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
@@ -105,13 +106,14 @@ class Installation:
         assert self.child
         self._members |= set(self.processes())
         self.child.send(number)
-        eventually(lambda: not self.child.is_alive(), END_SECONDS + 5)  # type: ignore[union-attr]
+        eventually(lambda: self.child and not self.child.is_alive(), END_SECONDS + 5)
+        self.child.stop()  # closes its log
         return int(self.child._process.returncode)
 
     def _environment(self) -> dict[str, str]:
         """What is set, and nothing of ours that the developer's shell has set (empty: unset)."""
         unset = {name: "" for name in os.environ if name.startswith(_OURS)}
-        chosen = {"STEWARD_POLL_INTERVAL_SECONDS": "2", **self.environment}
+        chosen = {**_IMPATIENT, **self.environment}
         return unset | {"MLFLOW_TRACKING_URI": self.registry or ""} | chosen
 
     # -- its processes ----------------------------------------------------------------------------
