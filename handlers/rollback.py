@@ -23,7 +23,7 @@ def rollback(event: Event, services: Services) -> Outcome:
         return Skipped("the event names no model")
     if services.mode != Mode.ACT:
         return Skipped(f"mode is {services.mode}: Production is not changed")
-    if unfit := _why_not_automatic(event, model, services):
+    if unfit := _why_not_again(event, services) or _why_not_automatic(event, model, services):
         return Skipped(unfit)
     try:
         return _go_back(event, services, model)
@@ -47,6 +47,14 @@ def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
     if now.version != found.version:
         return Skipped(f"Production became version {now.version} while the replicas prepared")
     return _change(event, services, now, target)
+
+
+def _why_not_again(event: Event, services: Services) -> str | None:
+    """A replay of a rollback that was made would go back one version more."""
+    for known in services.history.caused(event.id):
+        if known.type == EventType.ROLLED_BACK:
+            return f"done already: Production went back to version {known.after}"
+    return None
 
 
 def _why_not_automatic(event: Event, model: ModelRef, services: Services) -> str | None:

@@ -49,6 +49,18 @@ def test_the_previous_champion_becomes_production_again():
     assert outcome.readings[0].value == "2"
 
 
+def test_a_replay_of_a_rollback_that_was_made_goes_no_further_back():
+    w = three_champions(World())
+    request = asked(w)
+    w.run(rollback, request)
+    w.event(EventType.ROLLED_BACK, "3", after="2", caused_by=request.id)
+
+    outcome = w.run(rollback, request)
+
+    assert outcome == Skipped("done already: Production went back to version 2")
+    assert w.stages()["2"] == "Production"
+
+
 def test_replicas_prepare_first():
     w = three_champions(World())
     w.fleet.add(MODEL, "3", 0)
