@@ -9,9 +9,10 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from celery import Celery
-from kombu import Queue
+from kombu import Producer, Queue
 from prometheus_client import Counter, Gauge
 
+from steward.events import uuid7
 from steward.logs import get_logger
 from steward.ports import Hint
 
@@ -76,11 +77,11 @@ def celery_app(broker_url: str) -> Celery:
 class Hinter:
     """Sends hints from a thread beside the caller, many in one round trip.
 
-    A full backlog or a broker that is away drops hints: dispatches stay in the journal, and the
-    sweep hints them within seconds.
+    In a burst beyond the backlog, or with the broker away, hints are dropped: workers have enough
+    to do, dispatches stay in the journal, and the sweep hints them within seconds.
     """
 
-    BACKLOG = 5_000
+    BACKLOG = 500
     BATCH = 200
 
     def __init__(self, app: Celery) -> None:
@@ -122,13 +123,7 @@ class Hinter:
                 producer.batch(max_size=self.BATCH),
             ):
                 for hint in unique.values():
-                    self._app.send_task(
-                        hint.handler,
-                        args=[hint.dispatch_id],
-                        queue=hint.queue,
-                        producer=producer,
-                        retry=False,
-                    )
+                    _publish_task(producer, hint)
         except Exception as error:  # noqa: BLE001  # whatever the transport raises: the sweep repeats
             if BROKER_UP._value.get() != 0:  # noqa: SLF001  # once an outage, not once a hint
                 self._log.warning("broker_unreachable", error=str(error), hints=len(unique))
@@ -137,3 +132,32 @@ class Hinter:
             return
         BROKER_UP.set(1)
         HINTS_SENT.labels("sent").inc(len(unique))
+
+
+def _publish_task(producer: Producer, hint: Hint) -> None:
+    """One task message, by Celery's protocol 2; ``send_task`` takes three times as long for it.
+
+    https://docs.celeryq.dev/en/stable/internals/protocol.html
+    """
+    task_id = uuid7()
+    producer.publish(
+        ((hint.dispatch_id,), {}, _NO_FOLLOW_UP),
+        serializer="json",
+        exchange="",
+        routing_key=hint.queue,
+        correlation_id=task_id,
+        retry=False,
+        headers={
+            "lang": "py",
+            "task": hint.handler,
+            "id": task_id,
+            "root_id": task_id,
+            "parent_id": None,
+            "group": None,
+            "argsrepr": hint.dispatch_id,
+            "kwargsrepr": "{}",
+        },
+    )
+
+
+_NO_FOLLOW_UP = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

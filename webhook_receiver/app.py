@@ -5,10 +5,12 @@ import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import handlers
 from steward import logs
@@ -74,12 +76,13 @@ def create_app(
         await room.heartbeats.close()
         await asyncio.to_thread(close_hinter)
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, **documentation.ABOUT)
+    app = _Receiver(lifespan=lifespan, redirect_slashes=False, **documentation.ABOUT)
     app.state.room = room
     problems.install(app)
     door = Door(SENDER, MlflowSender(settings.secret_bytes("webhook")), room.intake)
     for path in ("/webhooks/mlflow", "/webhooks/mlflow/{registry}"):
         app.router.routes.insert(0, Route(path, door, methods=["POST"]))
+    app.doors["/webhooks/mlflow"] = door
     for module in (events, replays, models, verdicts, explain, commands, replicas, health, status):
         app.include_router(module.router)
     documentation.install(app)
@@ -118,6 +121,22 @@ def _spare_the_collector() -> None:
 def house_routing() -> Routing:
     """The tables of ``handlers``."""
     return Routing(handlers.ROUTES, handlers.LANES, handlers.QUEUES, handlers.PER_CHANNEL)
+
+
+class _Receiver(FastAPI):
+    """FastAPI with the doors in front: a delivery pays for no middleware and no routing."""
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        self.doors: dict[str, Door] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            door = self.doors.get(scope["path"])
+            if door is not None:
+                await door(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 class _Server(uvicorn.Server):

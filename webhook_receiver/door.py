@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from steward.errors import DeliveryRejected, JournalUnavailableError
 from steward.journal.deliveries import Delivery, Receipt
+from steward.logs import get_logger
 from webhook_receiver.intake import Intake
 from webhook_receiver.problems import problem
 from webhook_receiver.senders.port import Letter, Sender
@@ -20,6 +21,8 @@ LARGEST_BODY = 256 * 1024
 BODY_SECONDS = 10.0
 RETRY_AFTER_SECONDS = "2"  # MLflow sleeps it out in one of its ten delivery threads
 DEFAULT_REGISTRY = "default"
+_DEFAULT: Mapping[str, str] = {}
+log = get_logger()
 DELIVERIES = Counter("steward_deliveries_total", "Inbound deliveries", ["sender", "outcome"])
 
 
@@ -43,7 +46,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        registry = scope["path_params"].get("registry", DEFAULT_REGISTRY)
+        registry = scope.get("path_params", _DEFAULT).get("registry", DEFAULT_REGISTRY)
         try:
             body = await read_body(headers, receive)
             letter = self._sender.verify(headers, body)
@@ -61,9 +64,11 @@ class Door:
             await problem(503, str(error), code="journal_unavailable", headers=retry)(
                 scope, receive, send
             )
-        except Exception:
+        except Exception:  # no middleware stands behind the door
             self._count["failed"].inc()
-            raise
+            log.exception("delivery_failed")
+            answer = problem(500, "Steward failed to take the delivery; its log says why.")
+            await answer(scope, receive, send)
         else:
             await _accept(send, receipt)
 
