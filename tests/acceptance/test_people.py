@@ -99,6 +99,20 @@ def test_a_version_that_was_rolled_back_from_is_not_promoted_again_by_itself(
     assert house.in_production(MODEL) == [previous]
 
 
+def test_a_replay_of_a_rollback_goes_no_further_back(house: Installation, name: str) -> None:
+    for auc in (0.86, 0.9, 0.94):
+        house.promote(name, auc=auc)
+    assert house.cli("rollback", name).returncode == 0
+    assert house.in_production(name) == ["2"]
+    request = house.only(model=name, type=EventType.ROLLBACK_REQUESTED)
+
+    house.post(f"/events/{request['id']}/replay", {"mode": "all"})
+
+    house.settle(name)
+    assert house.in_production(name) == ["2"]
+    assert len(house.events(model=name, type=EventType.ROLLED_BACK)) == 1
+
+
 def test_a_rollback_of_a_model_with_no_past_says_so(house: Installation, name: str) -> None:
     house.promote(name, auc=0.9)
 
