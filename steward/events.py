@@ -14,7 +14,7 @@ from typing import Any
 
 
 class EventType(StrEnum):
-    """What can become true, in MLflow's ``entity.action`` form. Unknown types stay plain strings."""
+    """What can become true, in MLflow's ``entity.action`` form. Unknown types stay strings."""
 
     MODEL_CREATED = "registered_model.created"
     MODEL_UPDATED = "registered_model.updated"

@@ -14,6 +14,7 @@ def serve(port: int | None, *, is_ready: Callable[[], bool], host: str = "127.0.
 
     Raises:
         ConfigurationError: the port is taken.
+
     """
     if port is None:
         return
@@ -28,7 +29,7 @@ def serve(port: int | None, *, is_ready: Callable[[], bool], host: str = "127.0.
 
 def _handler(is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  # http.server's name
+        def do_GET(self) -> None:  # http.server's name
             if self.path == "/metrics":
                 self._answer(200, generate_latest(), CONTENT_TYPE_LATEST)
             elif self.path == "/healthz":

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from webhook_receiver.poller import Poller
-
 from handlers.production import found_in
 from steward import health
 from steward.broker import Hinter, celery_app
@@ -18,6 +16,7 @@ from steward.logs import get_logger
 from steward.ports import ModelInfo, VersionInfo
 from steward.settings import Settings
 from steward.wiring import activate_policy, process_name, registry
+from webhook_receiver.poller import Poller
 from workers.sweep import Sweep
 from workers.tasks import ROUTING
 

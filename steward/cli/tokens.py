@@ -1,4 +1,4 @@
-"""``steward token create | list | revoke``: who may use the operators' API. Works on the journal."""
+"""``steward token create | list | revoke``: who may use the operators' API; on the journal."""
 
 import json
 from collections.abc import Iterator

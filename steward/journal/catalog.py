@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from steward.events import Event, EventType, ModelRef
 from steward.journal import fleet, history, queries
-from steward.journal.observed import CHAMPION, EXISTS
+from steward.journal.facets import CHAMPION, EXISTS
 from steward.journal.schema import effects, events, intents, models, observed
 from steward.journal.store import Journal
 from steward.ports import Desired, Replica, Verdict

@@ -9,13 +9,8 @@ from sqlalchemy import select
 
 from steward.events import ModelRef, NewEvent
 from steward.journal.bulk import insert_many
-from steward.journal.observed import (
-    DESCRIPTION,
-    EXISTS,
-    NEW_VERSION_STAGE,
-    STAGE,
-    ObservedState,
-)
+from steward.journal.facets import DESCRIPTION, EXISTS, NEW_VERSION_STAGE, STAGE
+from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_WEBHOOK, deliveries, events
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter

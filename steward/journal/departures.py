@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 
 from steward.events import EventType, ModelRef, NewEvent
+from steward.journal.facets import EXISTS
 from steward.journal.looking import ModelLook
-from steward.journal.observed import EXISTS, ObservedState
+from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, events, intents, models, observed
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import queries, readings
 from steward.journal.claims import Claimed, hold
-from steward.journal.observed import CHAMPION
+from steward.journal.facets import CHAMPION
 from steward.journal.schema import SEEN_READ, desired, dispatches, events, models, observed, pauses
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, tuple_
 
 from steward.events import ModelRef
-from steward.journal.observed import DESCRIPTION, EXISTS, STAGE
+from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.journal.schema import models, observed
 from steward.journal.store import Journal
 from steward.ports import ModelInfo, Reading, VersionInfo

@@ -12,49 +12,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select, tuple_, update
 
-from steward.events import EventType, ModelRef, NewEvent
+from steward.events import ModelRef, NewEvent
 from steward.journal.bulk import insert_many
+from steward.journal.facets import CHAMPION, STAGE, change, version_meant
 from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
 from steward.journal.store import Transaction, insert_or_ignore
 from steward.journal.writing import EventWriter
 
 OWN_WRITE_WINDOW = timedelta(minutes=10)
-EXISTS, STAGE, DESCRIPTION, CHAMPION, METRICS = (
-    "exists",
-    "stage",
-    "description",
-    "champion",
-    "metrics",
-)
-NEW_VERSION_STAGE = "None"  # MLflow's word for no stage
-
-
-def event_type(  # noqa: PLR0911  # a table
-    subject: str,
-    facet: str,
-    before: Any,  # noqa: ARG001  # a change is a pair, also where today's names need one half
-    after: Any,
-) -> str:
-    """The event that says a facet went from ``before`` to ``after`` (None is absent)."""
-    is_version, is_gone = bool(subject), after is None
-    kind = facet.partition(":")[0]
-    if kind == EXISTS:
-        if is_version:
-            return EventType.VERSION_DELETED if is_gone else EventType.VERSION_CREATED
-        return EventType.MODEL_DELETED if is_gone else EventType.MODEL_CREATED
-    if kind == "tag" and is_version:
-        return EventType.VERSION_TAG_DELETED if is_gone else EventType.VERSION_TAG_SET
-    if kind == "tag":
-        return EventType.MODEL_TAG_DELETED if is_gone else EventType.MODEL_TAG_SET
-    if kind == "alias":
-        return EventType.ALIAS_DELETED if is_gone else EventType.ALIAS_CREATED
-    if kind == STAGE:
-        return EventType.VERSION_TRANSITIONED
-    if kind == CHAMPION:
-        return EventType.CHAMPION_CHANGED
-    if kind == METRICS:
-        return EventType.VERSION_METRICS_LOGGED
-    return EventType.VERSION_UPDATED if is_version else EventType.MODEL_UPDATED
 
 
 @dataclass(slots=True)
@@ -162,6 +127,7 @@ class ObservedState:
         seen: int,
         new: NewEvent | None = None,
         read_at: datetime | None = None,
+        caused_by: str | None = None,
         is_own: bool = False,
     ) -> Found:
         """Compare one facet with what we knew; a difference is an event.
@@ -178,19 +144,13 @@ class ObservedState:
         if facet.startswith(_WRITTEN_BY_US):  # ours if we said so before, whoever reads it back
             intent = self._own_write(key, value)
             is_own = intent is not None
-        event = new or NewEvent(
-            event_type(subject, facet, before, value),
-            ref,
-            subject or _version_meant(facet, before, value),
-            data={"key": facet.partition(":")[2]} if ":" in facet else {},
-            source=f"mlflow/{ref.registry}",
-        )
+        event = new or change(ref, subject, facet, before, value)
         event = replace(
             event,
-            version=event.version or _version_meant(facet, before, value),
+            version=event.version or version_meant(facet, before, value),
             before=before,
             after=value,
-            caused_by=event.caused_by or (intent.event_id if intent else None),
+            caused_by=caused_by or (intent.event_id if intent else None),
             data={**event.data, "late": True} if self.is_late else event.data,
         )
         event_id = self.writer.add(
@@ -337,11 +297,3 @@ _UPDATE = (
 
 def _name_of(ref: ModelRef) -> tuple[str, str, str]:
     return ref.registry, ref.workspace, ref.name
-
-
-def _version_meant(facet: str, before: Any, after: Any) -> str | None:
-    """Aliases and the champion belong to the model; their events still name a version."""
-    if facet.startswith("alias:") or facet == CHAMPION:
-        version = after if after is not None else before
-        return str(version) if version is not None else None
-    return None

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from steward.events import EventType, NewEvent
 from steward.journal.departures import delete_model
+from steward.journal.facets import CHAMPION, EXISTS, NEW_VERSION_STAGE, STAGE
 from steward.journal.looking import (
     LISTED,
     Facets,
@@ -22,8 +23,7 @@ from steward.journal.looking import (
     look,
     looks,
 )
-from steward.journal.observed import CHAMPION, EXISTS, NEW_VERSION_STAGE, STAGE, ObservedState
-from steward.journal.observed import event_type as type_of
+from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, installation, models
 from steward.journal.store import Journal
 from steward.journal.writing import EventWriter
@@ -94,23 +94,14 @@ def _compare(
     model_id = state.model_id(reading.model)
     if state.revision(model_id, reading.subject, reading.facet) != reading.revision:
         return  # it changed while we read: the next look will tell
-    row = state.rows.get((model_id, reading.subject, reading.facet))
-    new = NewEvent(
-        type_of(reading.subject, reading.facet, row.value if row else None, reading.value),
-        reading.model,
-        reading.subject or None,
-        data={"key": reading.facet.partition(":")[2]} if ":" in reading.facet else {},
-        source=f"mlflow/{reading.model.registry}",
-        caused_by=caused_by,
-    )
     state.compare(
         reading.model,
         reading.subject,
         reading.facet,
         reading.value,
         seen=SEEN_READ,
-        new=new,
         read_at=reading.read_at,
+        caused_by=caused_by,
         is_own=is_own,
     )
 

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from steward.events import ModelRef
 from steward.journal import catalog, commands, history
 from steward.journal.catalog import KnownModel
-from steward.journal.observed import EXISTS
+from steward.journal.facets import EXISTS
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.models import ThisPlace, find_model
 from webhook_receiver.api.query import Place, example, shown

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from steward.events import EventType, ModelRef
 from steward.journal import catalog, history, queries
 from steward.journal.catalog import KnownModel, of_kind
-from steward.journal.observed import DESCRIPTION, EXISTS, STAGE
+from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.ports import Verdict
 from webhook_receiver.api.access import Caller, ThisCaller
 from webhook_receiver.api.events import item_of

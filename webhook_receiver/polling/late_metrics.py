@@ -4,8 +4,8 @@ Asked for are versions whose validation waits, and those lately held as incomple
 """
 
 from steward.errors import NotFoundError, PermanentError
+from steward.journal.facets import METRICS
 from steward.journal.looking import look
-from steward.journal.observed import METRICS
 from steward.journal.polls import Version, awaiting_metrics
 from steward.journal.readings import record_facets
 from steward.ports import Evidence, Reading

@@ -15,7 +15,7 @@ from steward import signing
 from steward.errors import DeliveryRejected
 from steward.events import EventType, ModelRef
 from steward.journal.deliveries import News
-from steward.journal.observed import EXISTS
+from steward.journal.facets import EXISTS
 from webhook_receiver.senders.payload import malformed, read_json
 from webhook_receiver.senders.port import Letter
 
