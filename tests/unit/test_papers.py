@@ -91,3 +91,16 @@ def test_the_rooms_import_what_the_house_allows():
     )
 
     assert answer.returncode == 0, answer.stdout
+
+
+def test_operations_names_metrics_that_are_exported():
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rooms = ("webhook_receiver", "workers", "steward", "serving")
+    code = "".join(
+        file.read_text(encoding="utf-8") for room in rooms for file in (ROOT / room).rglob("*.py")
+    ).replace("steward_oldest_{name}_dispatch", "steward_oldest_due_dispatch")
+    named = {name.split("{")[0] for name in re.findall(r"`(steward_[a-z_]+[^`]*)`", page)}
+
+    assert {name for name in named if name not in code} <= {
+        "steward_oldest_unfinished_dispatch_seconds"
+    }
