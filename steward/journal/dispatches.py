@@ -173,15 +173,19 @@ def _record_facts(
     cause = claimed.event.id
     for new in done.events:
         cause = writer.add(_caused(new, claimed.event), seen=0, model_id=claimed.model_id)
-    mine = (
-        intents.c.dispatch_id == claimed.work.dispatch_id,
-        intents.c.run == claimed.work.run,
-    )
-    has_intents = transaction.connection.execute(select(intents.c.id).where(*mine)).first()
     if done.readings:
+        # Without facts of its own a handler only followed what a person did, mirror or not.
+        is_own = bool(done.events) and _has_intents(transaction, claimed)
         state = ObservedState(transaction, writer)
-        readings.record(state, done.readings, caused_by=cause, is_own=has_intents is not None)
+        readings.record(state, done.readings, caused_by=cause, is_own=is_own)
         state.flush()
+
+
+def _has_intents(transaction: Transaction, claimed: Claimed) -> bool:
+    query = select(intents.c.id).where(
+        intents.c.dispatch_id == claimed.work.dispatch_id, intents.c.run == claimed.work.run
+    )
+    return transaction.connection.execute(query.limit(1)).first() is not None
 
 
 def _caused(new: NewEvent, event: Event) -> NewEvent:

@@ -140,9 +140,11 @@ class ObservedState:
         if (row.value if row else None) == value:
             return Found(self._join(row, seen=seen, read_at=read_at), is_event=False)
         before = row.value if row else None
+        intended: list[Any] = []
         intent = None
         if facet.startswith(_WRITTEN_BY_US):  # ours if we said so before, whoever reads it back
-            intent = self._own_write(key, value)
+            intended = self._intended(key)
+            intent = next((row for row in intended if row.value == value), None)
             is_own = intent is not None
         event = new or change(ref, subject, facet, before, value)
         event = replace(
@@ -160,8 +162,7 @@ class ObservedState:
             # our own writes wake nobody
             is_routed=(facet == CHAMPION or not is_own) and not self.is_late,
         )
-        if intent is not None:
-            self._match(intent.id, event_id)
+        self._end_intents(intended, intent, event_id)
         self._set(key, row, value, event_id, read_at)
         return Found(event_id, is_event=True)
 
@@ -210,11 +211,12 @@ class ObservedState:
         if read_at is not None:
             row.read_at = read_at
 
-    def _own_write(self, key: Key, value: Any) -> Any:
+    def _intended(self, key: Key) -> list[Any]:
+        """Writes of ours to a facet that no event was matched with yet, oldest first."""
         since = self.transaction.now - OWN_WRITE_WINDOW
         table = intents.c
         query = (
-            select(table.id, table.event_id, table.value)
+            select(table.id, table.event_id, table.value, table.fulfilled_at)
             .where(
                 table.model_id == key[0],
                 table.subject == key[1],
@@ -224,13 +226,23 @@ class ObservedState:
             )
             .order_by(table.id)
         )
-        rows = self.transaction.connection.execute(query)
-        return next((row for row in rows if row.value == value), None)
+        return list(self.transaction.connection.execute(query))
 
-    def _match(self, intent_id: int, event_id: str) -> None:
-        self.transaction.connection.execute(
-            update(intents).where(intents.c.id == intent_id).values(matched_by=event_id)
-        )
+    def _end_intents(self, intended: list[Any], own: Any, event_id: str) -> None:
+        """A change ends what was written before it.
+
+        A retry intends again what it wrote, and some find their value there: such an intent, left
+        over, would take a person's change back to that value for ours, and nobody would look.
+        """
+        ended = [
+            row.id
+            for row in intended
+            if (row.id <= own.id if own else row.fulfilled_at is not None)
+        ]
+        if ended:
+            self.transaction.connection.execute(
+                update(intents).where(intents.c.id.in_(ended)).values(matched_by=event_id)
+            )
 
     def _living(self, refs: list[ModelRef]) -> dict[tuple[str, str, str], int]:
         table = models.c

@@ -252,7 +252,7 @@ intents = Table(
     Column("event_id", String(36), nullable=False),
     Column("intended_at", UtcTime, nullable=False),
     Column("fulfilled_at", UtcTime),
-    Column("matched_by", String(36)),  # the event that turned out to be this write of ours
+    Column("matched_by", String(36)),  # the event that was this write of ours, or came after it
     Index("ix_intents_model_id_facet", "model_id", "subject", "facet"),
 )
 
