@@ -36,6 +36,7 @@ def poller(journal: Journal, mlflow_server: str) -> Poller:
         hint=lambda _: None,
         holder="poller@here",
         settings=Settings(_env_file=None),
+        smallest_slice=10_000,  # every model of the shared server, also those of other tests
     )
 
 
