@@ -49,9 +49,12 @@ class Sweep:
         while not stop.wait(self._interval_seconds):
             try:
                 self.sweep_once()
-            except StewardError as error:
+            except Exception as error:  # noqa: BLE001  # retries and waits must not stand still
                 if is_well:
-                    self._log.warning("sweep_failed", error=str(error))
+                    is_expected = isinstance(error, StewardError)
+                    self._log.warning(
+                        "sweep_failed", error=str(error), exc_info=None if is_expected else error
+                    )
                 is_well = False
             else:
                 is_well = True
