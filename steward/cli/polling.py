@@ -8,14 +8,15 @@ from pathlib import Path
 from handlers.production import found_in
 from steward import health
 from steward.broker import Hinter, celery_app
-from steward.errors import ConfigurationError, StewardError
+from steward.clients.mlflow_errors import spoken
+from steward.errors import ConfigurationError, TransientError
 from steward.journal import policies
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import ModelInfo, VersionInfo
 from steward.settings import Settings
-from steward.wiring import activate_policy, process_name, registry
+from steward.wiring import activate_policy, process_name, registry, tracking_uri
 from webhook_receiver.poller import Poller
 from workers.sweep import Sweep
 from workers.tasks import ROUTING
@@ -53,13 +54,16 @@ def run(settings: Settings, stop: threading.Event) -> None:
         settings=settings,
         champion_of=partial(champion_of, journal),
     )
-    health.serve(settings.health_port, is_ready=lambda: True)
-    jobs: list[Callable[[threading.Event], None]]
-    jobs = [sweep.run, shim.run, partial(watch_policy, settings, journal)]
+    jobs: list[Callable[[threading.Event], None]] = [sweep.run, shim.run]
+    if settings.policy_file is not None:
+        jobs.append(partial(watch_policy, settings.policy_file, settings, journal))
     threads = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
-    get_logger().info("poller_started", registry=settings.mlflow_tracking_uri)
+    health.serve(
+        settings.health_port, is_ready=lambda: all(thread.is_alive() for thread in threads)
+    )
+    get_logger().info("poller_started", registry=spoken(tracking_uri(settings)))
     stop.wait()
     for thread in threads:
         thread.join(END_SECONDS)
@@ -74,21 +78,29 @@ def champion_of(journal: Journal, info: ModelInfo, versions: Sequence[VersionInf
     return found_in(info, versions, policy_set.governing(info.model, info.tags)).version
 
 
-def watch_policy(settings: Settings, journal: Journal, stop: threading.Event) -> None:
+def watch_policy(
+    file: Path,
+    settings: Settings,
+    journal: Journal,
+    stop: threading.Event,
+    *,
+    every_seconds: float = POLICY_LOOK_SECONDS,
+) -> None:
     """Put a changed policy file in force; keep the last good one while it is wrong, and say so."""
-    if settings.policy_file is None:
-        return
     log = get_logger()
-    seen = _stamp(settings.policy_file)
-    while not stop.wait(POLICY_LOOK_SECONDS):
-        now = _stamp(settings.policy_file)
+    seen: tuple[int, int] | None = None  # it may have changed since the process read it
+    while not stop.wait(every_seconds):
+        now = _stamp(file)
         if now == seen:
             continue
-        seen = now
         try:
             activate_policy(settings, journal)
-        except StewardError as error:
+        except TransientError as error:
+            log.warning("policy_not_activated", error=str(error))
+            continue  # the journal is away, not the file wrong: look again
+        except Exception as error:  # noqa: BLE001  # the next version of the file must be seen too
             log.warning("policy_file_refused", error=str(error), kept="the last good policy")
+        seen = now
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

@@ -1,0 +1,70 @@
+"""A policy file that changes while Steward runs is put in force, whatever was away meanwhile."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from steward.cli.polling import watch_policy
+from steward.errors import JournalUnavailableError
+from steward.journal import policies
+from steward.journal.store import Journal, Transaction, open_engine
+from steward.settings import Settings
+from tests.servers import eventually
+from tests.unit.journal_support import ROUTING, journal_url, migrated_journal_file
+
+__all__ = ["journal_url", "migrated_journal_file"]
+POLICY = "version: 1\npolicies:\n  - {name: %s, match: {models: ['*']}, mode: observe}\n"
+
+
+class FlakyJournal(Journal):
+    """A journal whose next writes fail."""
+
+    failures = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        if self.failures:
+            self.failures -= 1
+            raise JournalUnavailableError("away")
+        with super().write() as transaction:
+            yield transaction
+
+
+@pytest.fixture
+def flaky(journal_url: str) -> Iterator[FlakyJournal]:
+    journal = FlakyJournal(open_engine(journal_url), ROUTING)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path, flaky: FlakyJournal) -> Iterator[Path]:
+    """A policy file that is watched."""
+    path, stop = tmp_path / "steward.yaml", threading.Event()
+    path.write_text(POLICY % "first")
+    watch = threading.Thread(
+        target=watch_policy,
+        args=(path, Settings(policy_file=path, data_dir=tmp_path), flaky, stop),
+        kwargs={"every_seconds": 0.01},
+    )
+    watch.start()
+    yield path
+    stop.set()
+    watch.join()
+
+
+def in_force(journal: Journal) -> list[str]:
+    with journal.read() as connection:
+        return [policy.name for policy in policies.active(connection).policies]
+
+
+def test_a_change_is_not_lost_when_the_journal_is_away(file: Path, flaky: FlakyJournal) -> None:
+    eventually(lambda: in_force(flaky) == ["first"], 5)
+
+    flaky.failures = 3
+    file.write_text(POLICY % "second-one")
+
+    eventually(lambda: in_force(flaky) == ["second-one"], 5)
