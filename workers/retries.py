@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from steward.errors import PermanentError, TransientError
 
 SCHEDULE_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 21_600.0)
-"""How long to wait after the first, second ... failure; the last one allowed is the end."""
+"""How long to wait after the first, second ... failure; the one after the last is the end."""
 JITTER = 0.2
 """Each wait is varied by up to this share, so that many failures do not return at once."""
 UNEXPECTED_ALLOWED = 3
@@ -26,7 +26,7 @@ def after(error: BaseException, *, failures: int, random: float) -> Decision:
     if isinstance(error, PermanentError):
         return Decision(None)
     is_expected = isinstance(error, TransientError)
-    allowed = len(SCHEDULE_SECONDS) if is_expected else UNEXPECTED_ALLOWED
+    allowed = len(SCHEDULE_SECONDS) + 1 if is_expected else UNEXPECTED_ALLOWED
     if failures >= allowed:
         return Decision(None)
     delay = SCHEDULE_SECONDS[failures - 1] * (1 + JITTER * (2 * random - 1))
