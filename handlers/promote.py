@@ -41,10 +41,19 @@ def promote(event: Event, services: Services) -> Outcome:
         # Production may change while the replicas prepare: judged anew once, here and now.
         outcome = _judge(event, model, version, services) or _judge(event, model, version, services)
     except NotFoundError as error:
-        return Skipped(f"the version was deleted: {error}")
+        return _gone(model, version, services, error)
     if outcome is None:
         raise TransientError(f"Production of {model} changed twice while replicas prepared")
     return outcome
+
+
+def _gone(model: ModelRef, version: str, services: Services, error: NotFoundError) -> Outcome:
+    """Skipped when it is this version; else TransientError, for Production may be half changed."""
+    try:
+        services.registry.version(model, version)
+    except NotFoundError:
+        return Skipped(f"the version was deleted: {error}")
+    raise TransientError(f"something was deleted while it was promoted: {error}") from error
 
 
 def _rejected_since(event: Event, model: ModelRef, version: str, services: Services) -> str | None:

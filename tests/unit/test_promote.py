@@ -452,3 +452,22 @@ def test_an_unclear_production_is_held_with_the_line_for_the_policy():
 
     assert told["code"] == "production_unclear"
     assert "`production: {alias: prod}`" in told["reasons"][0]
+
+
+def test_a_promotion_during_which_the_old_version_is_deleted_is_finished():
+    w = World()
+    candidate = challenge(w)
+    validated = w.event(EventType.VALIDATED, candidate.version)
+
+    def delete_the_old(write: str) -> None:
+        w.registry.after = None
+        w.registry.delete_version(MODEL, "1")
+
+    w.registry.after = delete_the_old
+    with pytest.raises(TransientError, match="deleted while it was promoted"):
+        w.run(promote, validated)
+
+    event = only_event(w.run(promote, validated))
+    assert (event.type, event.after) == (EventType.PROMOTED, "2")
+    assert w.stages() == {"2": "Production"}
+    assert w.aliases() == {"champion": "2"}
