@@ -82,6 +82,7 @@ def test_a_token_that_is_limited_to_models_sees_and_touches_no_other(here: Recei
     [
         {"host": "evil.example"},
         {"host": "localhost.evil.example"},
+        {"host": "[::1"},
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"x-forwarded-for": "203.0.113.7"},

@@ -106,11 +106,9 @@ def is_this_machine(request: HTTPConnection) -> bool:
     ):
         return False
     origin = headers.get("origin")
-    hosts = [urlsplit(f"//{headers.get('host', '')}")]
-    if origin is not None:
-        hosts.append(urlsplit(origin))
+    names = [f"//{headers.get('host', '')}", *([] if origin is None else [origin])]
     try:
-        return all(is_loopback(host.hostname or "") for host in hosts)
+        return all(is_loopback(urlsplit(name).hostname or "") for name in names)
     except ValueError:
         return False
 
