@@ -168,7 +168,7 @@ class Runner:
             for claimed in held:
                 try:
                     claims.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
-                except StewardError as error:
+                except Exception as error:  # noqa: BLE001  # the other leases must go on
                     self._log.warning(
                         "heartbeat_failed", dispatch_id=claimed.work.dispatch_id, error=str(error)
                     )

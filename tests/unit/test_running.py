@@ -1,0 +1,77 @@
+"""One dispatch in a worker: claimed, handled, recorded; its lease lives as long as its handler."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from steward.events import Event
+from steward.journal.store import Journal, Transaction, open_engine
+from steward.ports import Done, Hint, Outcome, Services
+from tests.servers import eventually
+from tests.unit.journal_support import (
+    ROUTING,
+    dispatched,
+    journal_url,
+    migrated_journal_file,
+    outcomes,
+    row_of,
+)
+from workers.running import Runner
+
+__all__ = ["journal_url", "migrated_journal_file"]
+
+
+class FlakyJournal(Journal):
+    """A journal whose next writes fail as nobody expects."""
+
+    failures = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("the disk is full")
+        with super().write() as transaction:
+            yield transaction
+
+
+@pytest.fixture
+def flaky(journal_url: str) -> Iterator[FlakyJournal]:
+    journal = FlakyJournal(open_engine(journal_url), ROUTING)
+    yield journal
+    journal.close()
+
+
+def test_a_heartbeat_that_fails_is_followed_by_the_next(flaky: FlakyJournal) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(_event: Event, _services: Services) -> Outcome:
+        began.set()
+        may_end.wait(10)
+        return Done()
+
+    hints: list[Hint] = []
+    runner = Runner(
+        flaky,
+        owner="w",
+        handlers=lambda _name: slow,
+        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
+        hint=hints.extend,
+        lease_seconds=2,
+    )
+    dispatch_id = dispatched(flaky, "work.free")
+    running = threading.Thread(target=runner.run, args=(dispatch_id,))
+    running.start()
+    assert began.wait(5)
+
+    flaky.failures = 1
+    eventually(lambda: not flaky.failures, 5)
+    until = row_of(flaky, dispatch_id).lease_until
+
+    eventually(lambda: row_of(flaky, dispatch_id).lease_until > until, 5)
+    may_end.set()
+    running.join()
+    runner.stop()
+    assert outcomes(flaky, dispatch_id) == ["succeeded"]
