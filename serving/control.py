@@ -32,7 +32,7 @@ async def prepare(request: Request) -> Response:
     """Load and warm up a version beside what is served; what is served stays as it is."""
     room = room_of(request)
     try:
-        call = await _verified(room, request)
+        call = await _verified(room, request, "/prepare")
         seconds = await room.reloader.prepare(call.version)
     except (DeliveryRejected, PermanentError, TransientError) as error:
         return _refusal(room, error)
@@ -46,14 +46,14 @@ async def reload(request: Request) -> Response:
     """Serve a version; answered once it is served."""
     room = room_of(request)
     try:
-        call = await _verified(room, request)
+        call = await _verified(room, request, "/reload")
         previous = await room.reloader.reload(Order(call.version, call.generation))
     except (DeliveryRejected, StaleOrderError, PermanentError, TransientError) as error:
         return _refusal(room, error)
     return JSONResponse({**call.model_dump(), "previous": previous})
 
 
-async def _verified(room: Room, request: Request) -> Call:
+async def _verified(room: Room, request: Request, path: str) -> Call:
     """The call, if the caller may make it.
 
     Raises:
@@ -66,7 +66,7 @@ async def _verified(room: Room, request: Request) -> Call:
         if len(body) > _BODY_LIMIT:
             raise DeliveryRejected(413, "too_large", f"The body exceeds {_BODY_LIMIT} bytes.")
     if room.secrets:
-        verify_request(room.secrets, request.headers, bytes(body))
+        verify_request(room.secrets, request.headers, bytes(body), method="POST", path=path)
     elif not _is_local_program(request):
         raise DeliveryRejected(
             403, "not_local", "Without STEWARD_REPLICA_SECRETS only programs on this machine may."

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from serving.reload import Order, Reloader, StaleOrderError
 from steward.errors import StewardError, TransientError
-from steward.events import ModelRef, uuid7
+from steward.events import ModelRef
 from steward.logs import get_logger
 from steward.signing import sign
 
@@ -66,7 +66,8 @@ class Heartbeat:
     ) -> None:
         self._identity = identity
         self._reloader = reloader
-        self._url = f"{receiver_url}/api/v1/replicas/{quote(identity.id, safe='')}"
+        self._path = f"/api/v1/replicas/{quote(identity.id, safe='')}"
+        self._url = receiver_url + self._path
         self._secret = secret
         # A transport of our own: calls inside the installation go through no proxy.
         self._client = httpx.AsyncClient(
@@ -117,7 +118,7 @@ class Heartbeat:
         body = json.dumps(self._report(state)).encode()
         headers = {"content-type": "application/json"}
         if self._secret is not None:
-            headers |= sign(self._secret, message_id=uuid7(), body=body)
+            headers |= sign(self._secret, method="PUT", path=self._path, body=body)
         try:
             response = await self._client.put(self._url, content=body, headers=headers)
             response.raise_for_status()

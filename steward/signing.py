@@ -2,6 +2,9 @@
 
 Both are the Standard Webhooks recipe (HMAC-SHA256 over ``id.timestamp.body``); MLflow sends the
 same signature under its own header names. Several secrets may be valid at once, for rotation.
+
+That recipe signs neither method nor path: a captured call could be sent to another address. So the
+message ids of Steward's own calls name both: ``POST /reload|`` and then what is unique.
 """
 
 import binascii
@@ -11,6 +14,7 @@ from datetime import UTC, datetime
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from steward.errors import DeliveryRejected
+from steward.events import uuid7
 
 TOLERANCE_SECONDS = 300
 
@@ -42,9 +46,13 @@ def verify(
     raise DeliveryRejected(401, "bad_signature", f"The signature was not accepted: {problem}.")
 
 
-def sign(secret: bytes, *, message_id: str, body: bytes) -> dict[str, str]:
-    """Headers that let :func:`verify_request` accept ``body`` for the next 300 seconds."""
+def sign(secret: bytes, *, method: str, path: str, body: bytes) -> dict[str, str]:
+    """Headers that let :func:`verify_request` accept ``body``, there, for the next 300 seconds.
+
+    ``path`` is URL-encoded, and as the receiving program knows it: without a proxy's prefix.
+    """
     now = datetime.now(UTC)
+    message_id = _address(method, path) + uuid7()
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -52,12 +60,30 @@ def sign(secret: bytes, *, message_id: str, body: bytes) -> dict[str, str]:
     }
 
 
-def verify_request(secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes) -> None:
-    """:func:`verify` for a request that carries the Standard Webhooks headers."""
+def verify_request(
+    secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, *, method: str, path: str
+) -> None:
+    """:func:`verify` for a call with the Standard Webhooks headers that was signed for here.
+
+    Raises:
+        DeliveryRejected: 401, also when it was signed for another method or path.
+
+    """
+    message_id = headers.get("webhook-id", "")
+    address = _address(method, path)
+    if not message_id.startswith(address):
+        raise DeliveryRejected(
+            401, "bad_signature", f'The signature was not accepted: no webhook-id "{address}...".'
+        )
     verify(
         secrets,
-        message_id=headers.get("webhook-id", ""),
+        message_id=message_id,
         timestamp=headers.get("webhook-timestamp", ""),
         signature=headers.get("webhook-signature", ""),
         body=body,
     )
+
+
+def _address(method: str, path: str) -> str:
+    """How the message id of a call begins. An encoded path holds no ``|``: none begins another."""
+    return f"{method} {path}|"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import httpx
 
-from steward.events import ModelRef, uuid7
+from steward.events import ModelRef
 from steward.ports import Replica, ReplicaAnswer
 from steward.signing import sign
 
@@ -30,10 +30,12 @@ class HttpFleet:
         live: Callable[[ModelRef], list[Replica]],
         secret: bytes | None,
         *,
+        lost: Callable[[ModelRef], list[str]] = lambda _model: [],
         max_concurrency: int = 32,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._live = live
+        self._lost = lost
         self._secret = secret
         self._max_concurrency = max_concurrency
         # A transport of our own: calls inside the installation go through no proxy. Connections
@@ -48,6 +50,10 @@ class HttpFleet:
     def replicas(self, model: ModelRef) -> list[Replica]:
         """Those with a heartbeat in the last 15 seconds."""
         return self._live(model)
+
+    def lost(self, model: ModelRef) -> list[str]:
+        """Ids of those that fell silent in the last 2 minutes."""
+        return self._lost(model)
 
     def prepare(
         self, replicas: Sequence[Replica], version: str, generation: int, *, timeout_seconds: float
@@ -90,7 +96,7 @@ class HttpFleet:
         started = time.monotonic()
         try:
             status, content = self._post(
-                f"{replica.url.rstrip('/')}/{call}", json.dumps(order).encode(), timeout_seconds
+                replica.url.rstrip("/"), f"/{call}", json.dumps(order).encode(), timeout_seconds
             )
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             seconds = time.monotonic() - started
@@ -111,14 +117,16 @@ class HttpFleet:
             refused=status == _DOES_NOT_LOAD,
         )
 
-    def _post(self, url: str, body: bytes, timeout_seconds: float) -> tuple[int, bytes]:
+    def _post(
+        self, base_url: str, path: str, body: bytes, timeout_seconds: float
+    ) -> tuple[int, bytes]:
         """The whole answer, within the time limit and the size limit."""
         deadline = time.monotonic() + timeout_seconds
         headers = {"content-type": "application/json"}
         if self._secret is not None:
-            headers |= sign(self._secret, message_id=uuid7(), body=body)
+            headers |= sign(self._secret, method="POST", path=path, body=body)
         with self._client.stream(
-            "POST", url, content=body, headers=headers, timeout=timeout_seconds
+            "POST", base_url + path, content=body, headers=headers, timeout=timeout_seconds
         ) as response:
             content = bytearray()
             for chunk in response.iter_bytes():

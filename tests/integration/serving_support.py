@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import httpx
 
-from steward.events import uuid7
 from steward.signing import sign
 from tests.models import _ensure_model, _tracking_to, client_of
 from tests.servers import Child, free_port
@@ -61,7 +60,7 @@ class ReplicaProcess:
         """A signed /prepare or /reload."""
         order = {"model": self.model, "version": version, "generation": generation}
         body = json.dumps(order).encode()
-        headers = sign(secret.encode(), message_id=uuid7(), body=body)
+        headers = sign(secret.encode(), method="POST", path=f"/{what}", body=body)
         return self.http.post(f"/{what}", content=body, headers=headers)
 
     def served(self) -> Any:

@@ -214,12 +214,22 @@ def test_with_a_secret_only_signed_heartbeats_are_taken(tmp_path: Path):
     body = json.dumps(BEAT).encode()
     with receiver(tmp_path, replica_secrets="one,two") as here:
         path = "/api/v1/replicas/r-1"
-        good = sign(b"two", message_id="m-1", body=body)
-        bad = sign(b"three", message_id="m-1", body=body)
+        good = sign(b"two", method="PUT", path=path, body=body)
+        bad = sign(b"three", method="PUT", path=path, body=body)
 
         assert here.client.put(path, content=body, headers=good).status_code == 200
         assert here.client.put(path, content=body, headers=bad).status_code == 401
+        assert here.client.put(f"{path}2", content=body, headers=good).status_code == 401
         assert beat(here).status_code == 401
+
+
+def test_a_signed_replica_may_have_an_id_that_must_be_encoded(tmp_path: Path):
+    body = json.dumps(BEAT).encode()
+    path = "/api/v1/replicas/r%C3%A9plica%20%7C%20one%3A9001"
+    with receiver(tmp_path, replica_secrets="one") as here:
+        headers = sign(b"one", method="PUT", path=path, body=body)
+
+        assert here.client.put(path, content=body, headers=headers).status_code == 200
 
 
 def test_without_a_secret_only_this_machine_registers_replicas(here: Receiver):

@@ -68,7 +68,7 @@ def test_no_replicas_are_told_nothing() -> None:
         assert fleet.reload([], "7", 3, timeout_seconds=5) == []
 
 
-def test_the_call_is_signed_over_its_body() -> None:
+def test_the_call_is_signed_over_its_path_and_body() -> None:
     seen: list[httpx.Request] = []
 
     def keep(request: httpx.Request) -> httpx.Response:
@@ -80,7 +80,7 @@ def test_the_call_is_signed_over_its_body() -> None:
 
     assert seen[0].url == "http://two:2/prepare"
     assert json.loads(seen[0].content) == {"model": "churn", "version": "7", "generation": 3}
-    verify_request([b"shared"], seen[0].headers, seen[0].content)
+    verify_request([b"shared"], seen[0].headers, seen[0].content, method="POST", path="/prepare")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from serving.app import create_app
 from serving.predict import Predictor
 from serving.slot import Answer, ScoringError, Slot
 from steward.errors import TransientError
-from steward.events import uuid7
 from steward.settings import Settings
 from steward.signing import sign
 from tests.servers import eventually
@@ -188,7 +187,7 @@ def test_with_a_secret_only_its_signature_is_accepted(
     body = json.dumps(order("1", 1)).encode()
 
     def signed_by(secret: str) -> dict[str, str]:
-        return sign(secret.encode(), message_id=uuid7(), body=body)
+        return sign(secret.encode(), method="POST", path=f"/{what}", body=body)
 
     with client_of(tmp_path, loader, secrets="new,old") as client:
         assert client.post(f"/{what}", content=body).status_code == 401
@@ -198,6 +197,17 @@ def test_with_a_secret_only_its_signature_is_accepted(
         other = json.dumps(order("9", 9)).encode()
         forged = client.post(f"/{what}", content=other, headers=signed_by("new"))
     assert forged.status_code == 401
+
+
+def test_a_captured_prepare_cannot_be_sent_as_a_reload(tmp_path: Path, loader: FakeLoader) -> None:
+    body = json.dumps(order("1", 1)).encode()
+    captured = sign(b"shared", method="POST", path="/prepare", body=body)
+
+    with client_of(tmp_path, loader, secrets="shared") as client:
+        answer = client.post("/reload", content=body, headers=captured)
+
+        assert answer.status_code == 401
+        assert client.get("/model").json()["version"] is None
 
 
 @pytest.mark.parametrize("what", ["prepare", "reload"])

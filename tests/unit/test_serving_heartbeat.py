@@ -103,7 +103,8 @@ def test_a_beat_is_signed_with_the_first_secret(replica: Beating) -> None:
     replica.play(scenario)
 
     request = replica.receiver.requests[0]
-    verify_request([b"shared"], request.headers, request.content)
+    path = "/api/v1/replicas/churn%2F1"
+    verify_request([b"shared"], request.headers, request.content, method="PUT", path=path)
 
 
 @pytest.mark.parametrize("is_away", [True, False])

@@ -91,8 +91,29 @@ def test_a_delivery_id_that_cannot_be_kept_is_refused():
 
 
 def test_what_steward_signs_it_accepts_and_another_secret_it_does_not():
-    headers = sign(b"one", message_id="m-1", body=BODY)
+    headers = sign(b"one", method="POST", path="/reload", body=BODY)
 
-    verify_request([b"two", b"one"], headers, BODY)
+    verify_request([b"two", b"one"], headers, BODY, method="POST", path="/reload")
     with pytest.raises(DeliveryRejected):
-        verify_request([b"two"], headers, BODY)
+        verify_request([b"two"], headers, BODY, method="POST", path="/reload")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/replicas/a"), ("POST", "/prepare"), ("POST", "/replicas"), ("POST", "/replicas/ab")],
+)
+def test_a_call_that_was_signed_for_another_address_is_refused(method: str, path: str):
+    headers = sign(b"one", method="POST", path="/replicas/a", body=BODY)
+
+    with pytest.raises(DeliveryRejected, match="webhook-id") as refusal:
+        verify_request([b"one"], headers, BODY, method=method, path=path)
+
+    assert refusal.value.status == 401
+
+
+def test_an_address_cannot_be_put_before_a_signed_id():
+    headers = sign(b"one", method="POST", path="/prepare", body=BODY)
+    headers["webhook-id"] = f"POST /reload|{headers['webhook-id']}"
+
+    with pytest.raises(DeliveryRejected):
+        verify_request([b"one"], headers, BODY, method="POST", path="/reload")

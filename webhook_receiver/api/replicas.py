@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
@@ -88,10 +89,11 @@ def list_replicas(room: ThisRoom, caller: ThisCaller, model: str | None = None) 
 async def put_replica(request: Request, room: ThisRoom, replica_id: str) -> dict[str, Any]:
     """Signed by the Standard Webhooks recipe with `STEWARD_REPLICA_SECRETS`.
 
+    The `webhook-id` begins with the call it is for: `PUT /api/v1/replicas/<id>|`, then a UUID.
     Where no secret is set, this machine alone may call.
     """
     body = await read_body(dict(request.scope["headers"]), request.receive)
-    _verify(request, room, body)
+    _verify(request, room, replica_id, body)
     if len(replica_id) > 255:  # noqa: PLR2004  # the journal's column
         raise ProblemError(422, "invalid", "A replica's id is at most 255 characters.")
     try:
@@ -159,10 +161,11 @@ def _items(room: Room) -> list[dict[str, Any]]:
     return items
 
 
-def _verify(request: Request, room: Room, body: bytes) -> None:
+def _verify(request: Request, room: Room, replica_id: str, body: bytes) -> None:
     secrets = room.settings.secret_bytes("replica")
     if secrets:
-        signing.verify_request(secrets, request.headers, body)
+        path = f"/api/v1/replicas/{quote(replica_id, safe='')}"
+        signing.verify_request(secrets, request.headers, body, method="PUT", path=path)
     elif not is_this_machine(request):
         raise DeliveryRejected(
             401,
