@@ -38,6 +38,7 @@ def prepare(services: Services, model: ModelRef, version: str) -> Preparation:
     """
     replicas = services.fleet.replicas(model)
     if not replicas:
+        _refuse_while_silent(services, model)
         return Preparation()
     rule, desired = services.policy.reload, services.history.desired(model)
     generation = (desired.generation if desired else 0) + 1
@@ -45,7 +46,7 @@ def prepare(services: Services, model: ModelRef, version: str) -> Preparation:
         replicas, version, generation, timeout_seconds=rule.timeout_seconds
     )
     failed = [answer for answer in answers if not answer.ok]
-    if 1 - len(failed) / len(replicas) >= rule.min_prepared:
+    if len(replicas) - len(failed) >= rule.min_prepared * len(replicas):
         return Preparation(tuple(answers))
     told = "; ".join(_tell_failure(answer) for answer in failed)
     refusal = (
@@ -56,6 +57,16 @@ def prepare(services: Services, model: ModelRef, version: str) -> Preparation:
     if not is_refused and services.work.failures < UNREACHABLE_TRIES:
         raise TransientError(refusal, retry_after_seconds=6)
     return Preparation(tuple(answers), refusal)
+
+
+def _refuse_while_silent(services: Services, model: ModelRef) -> None:
+    """Heartbeats come through the receiver: while it is away, a healthy fleet looks like none."""
+    lost = services.fleet.lost(model)
+    if lost and services.work.failures < UNREACHABLE_TRIES:
+        raise TransientError(
+            f"no replica of {model} has beaten for 15 s, but lately there were {', '.join(lost)}",
+            retry_after_seconds=6,
+        )
 
 
 def tell_answer(answer: ReplicaAnswer) -> dict[str, Any]:
@@ -146,7 +157,10 @@ def _intents(
     if stage := _stage(services):
         left = "Archived" if services.policy.production.archive_previous else "None"
         intents.append(Intent(model, version, "stage", stage))
-        intents += [Intent(model, o, "stage", left) for o in _others(found, stage, version)]
+        # MLflow archives what was there, in the same transaction; from there it goes to `left`.
+        ways = dict.fromkeys(("Archived", left))
+        others = _others(found, stage, version)
+        intents += [Intent(model, other, "stage", way) for other in others for way in ways]
     if alias := _alias(services):
         intents.append(Intent(model, "", f"alias:{alias}", version))
     if previous:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from handlers import changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
-from steward.errors import NotFoundError
+from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode, Policy
 from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
@@ -36,7 +36,10 @@ def confirm(event: Event, services: Services) -> Outcome:
     may_write = services.mode == Mode.ACT and not services.history.paused(model)
     if not may_write or not changeover.has_mirror(services) or found.truth == found.mirror:
         return Done(readings=(_champion(look, found),))
-    return _settle(event, services, look, found)
+    try:
+        return _settle(event, services, look, found)
+    except NotFoundError as error:
+        raise TransientError(f"the model changed while its mirror followed: {error}") from error
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:

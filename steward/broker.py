@@ -93,11 +93,10 @@ class Hinter:
 
     def send(self, hints: Sequence[Hint]) -> None:
         """Queue hints and return at once."""
-        if self._backlog.qsize() + len(hints) > self.BACKLOG:
-            HINTS_SENT.labels("dropped").inc(len(hints))
-            return
-        for hint in hints:
+        room = max(0, self.BACKLOG - self._backlog.qsize())
+        for hint in hints[:room]:
             self._backlog.put(hint)
+        HINTS_SENT.labels("dropped").inc(len(hints[room:]))
 
     def close(self, timeout_seconds: float = 3.0) -> None:
         """Send what is queued, then stop."""

@@ -174,6 +174,10 @@ class Fleet(Protocol):
         """Those with a heartbeat in the last 15 seconds."""
         ...
 
+    def lost(self, model: ModelRef) -> list[str]:
+        """Ids of those that beat in the last 2 minutes, fell silent, and said no goodbye."""
+        ...
+
     def prepare(
         self, replicas: Sequence[Replica], version: str, generation: int, *, timeout_seconds: float
     ) -> list[ReplicaAnswer]:

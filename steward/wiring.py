@@ -100,7 +100,9 @@ class ServicesFactory:
         self._registry = registry(settings)
         secrets = settings.secret_bytes("replica")
         self._fleet = HttpFleet(
-            partial(fleet.live_replicas, journal), secrets[0] if secrets else None
+            partial(fleet.live_replicas, journal),
+            secrets[0] if secrets else None,
+            lost=partial(fleet.lost_replicas, journal),
         )
         self._settings_channels = settings_channels(settings)
 

@@ -54,6 +54,11 @@ class FakeFleet:
         self._replicas: dict[str, Replica] = {}
         self._refusals: dict[tuple[str, str], str] = {}
         self._lost: set[str] = set()
+        self.silent: list[str] = []
+
+    def lost(self, model: ModelRef) -> list[str]:
+        """Those that fell silent; ``silent`` says which."""
+        return list(self.silent)
 
     def add(self, model: ModelRef, version: str | None = None, generation: int = 0) -> Replica:
         """One more live replica of the model."""

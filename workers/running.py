@@ -2,6 +2,8 @@
 
 import random
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,6 +31,10 @@ STARTED_AFTER = Histogram(
 )
 
 
+LONGEST_HANDLING_SECONDS = 600.0
+"""A lease is extended for so long; Celery's own limit does not reach into threads."""
+
+
 class Runner:
     """Everything a worker process needs to run dispatches; shared by its threads."""
 
@@ -49,6 +55,7 @@ class Runner:
         self._hint = hint
         self._lease_seconds = lease_seconds
         self._held: dict[str, Claimed] = {}
+        self._give_up_at: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._log = get_logger()
@@ -146,6 +153,7 @@ class Runner:
             STARTED_AFTER.observe(max(0.0, (claimed.claimed_at - work.created_at).total_seconds()))
         with self._lock:
             self._held[work.dispatch_id] = claimed
+            self._give_up_at[work.dispatch_id] = time.monotonic() + LONGEST_HANDLING_SECONDS
         try:
             with structlog.contextvars.bound_contextvars(
                 event_id=event.id,
@@ -160,12 +168,15 @@ class Runner:
         finally:
             with self._lock:
                 self._held.pop(work.dispatch_id, None)
+                self._give_up_at.pop(work.dispatch_id, None)
 
     def _keep_leases(self) -> None:
         while not self._stopping.wait(self._lease_seconds / 4):
             with self._lock:
                 held = list(self._held.values())
             for claimed in held:
+                if time.monotonic() > self._give_up_at[claimed.work.dispatch_id]:
+                    continue  # it hangs: let the lease end, so that its lane is free again
                 try:
                     claims.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
                 except Exception as error:  # noqa: BLE001  # the other leases must go on

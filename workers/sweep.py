@@ -81,9 +81,9 @@ class Sweep:
 
     def _is_leader(self) -> bool:
         """Renewed at half its time only, so that an idle second writes nothing."""
-        if IS_LEADER._value.get() and time.monotonic() < self._renew_at:  # noqa: SLF001
+        if time.monotonic() < self._renew_at:
             return True
         is_leader = leases.acquire(self._journal, "sweep", self._holder, seconds=LEASE_SECONDS)
         IS_LEADER.set(is_leader)
-        self._renew_at = time.monotonic() + LEASE_SECONDS / 2
+        self._renew_at = time.monotonic() + LEASE_SECONDS / 2 if is_leader else 0.0
         return is_leader

@@ -71,6 +71,7 @@ def create_app(settings: Settings, queue: str) -> Celery:
         worker_shutting_down.connect(process.end_soon, weak=False)
     else:
         worker_process_init.connect(process.start_child, weak=False)
+        worker_shutting_down.connect(process.tell_children, weak=False)
     return app
 
 
@@ -91,6 +92,7 @@ class _Process:
         self._settings = settings
         self._app = app
         self._runner: Runner | None = None
+        self._lifeline = os.pipe()  # forked children hold its reading end
 
     def run(self, dispatch_id: str) -> None:
         if self._runner is not None:
@@ -103,8 +105,13 @@ class _Process:
         """In a forked child: own connections, and an eye on the parent."""
         random.seed()
         logs.configure("worker-validation", log_format=self._settings.log_format)
+        os.close(self._lifeline[1])  # else no child ever saw its end
         self.start()
         threading.Thread(target=self._end_with, args=(os.getppid(),), daemon=True).start()
+
+    def tell_children(self, **_: Any) -> None:
+        """In the parent, told to stop: the children see the end of the lifeline."""
+        os.close(self._lifeline[1])
 
     def end_soon(self, **_: Any) -> None:
         """Told to stop: claim nothing more, finish what runs for a moment, hand back the rest."""
@@ -122,8 +129,11 @@ class _Process:
             os._exit(0)  # a handler that hangs must not hold the process
 
     def _end_with(self, parent: int) -> None:
+        """Wait until the parent stops or dies; then do as it would, for Celery tells no child."""
+        os.read(self._lifeline[0], 1)
+        if self._runner is not None:
+            self._runner.stop()
+        self._end()
         while os.getppid() == parent:
             time.sleep(PARENT_CHECK_SECONDS)
-        if self._runner is not None:
-            self._runner.hand_back()
         os._exit(0)

@@ -66,9 +66,7 @@ class Supervisor:
             if child.restart_at is None and child.process.poll() is not None:
                 self._died(child, now)
             elif child.restart_at is not None and now >= child.restart_at:
-                child.process = self._spawn(child.program)
-                child.started_at, child.restart_at = now, None
-                self.changed()
+                self._start_again(child, now)
 
     def end(self) -> None:
         """End every child: SIGTERM, a few seconds to finish, then SIGKILL to what is left."""
@@ -85,7 +83,7 @@ class Supervisor:
                     child.process.wait(max(0.1, patience - time.monotonic()))
         for child in self._children.values():
             # Its whole group: a server's own workers too.
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait()
 
@@ -96,7 +94,7 @@ class Supervisor:
     # -- inside ---------------------------------------------------------------------------------
 
     def _died(self, child: _Child, now: float) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, signal.SIGKILL)  # nothing of it may hold its port
         if now - child.started_at > WELL_AFTER_SECONDS:
             child.back_off_seconds = FIRST_BACK_OFF_SECONDS
@@ -106,6 +104,20 @@ class Supervisor:
             f"{child.back_off_seconds:g} s. Its log: {self.log_of(child.program.name)}"
         )
         child.back_off_seconds = min(child.back_off_seconds * 2, LONGEST_BACK_OFF_SECONDS)
+
+    def _start_again(self, child: _Child, now: float) -> None:
+        try:
+            child.process = self._spawn(child.program)
+            child.started_at, child.restart_at = now, None
+            self.changed()
+        except OSError as error:  # a full disk, no more processes: it may pass
+            child.restart_at = now + child.back_off_seconds if not self._runs(child) else None
+            child.back_off_seconds = min(child.back_off_seconds * 2, LONGEST_BACK_OFF_SECONDS)
+            self.say(f"{child.program.name} cannot be started now: {error}")
+
+    @staticmethod
+    def _runs(child: _Child) -> bool:
+        return child.process.poll() is None
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         self.logs.mkdir(parents=True, exist_ok=True)

@@ -18,11 +18,12 @@ from steward.cli.addresses import LOOPBACK
 from steward.cli.planning import Wish, make_plan, prepare_journal, settings_of
 from steward.cli.roles import stop_on_signals
 from steward.cli.supervisor import Supervisor
-from steward.errors import ConfigurationError
+from steward.clients.mlflow_errors import without_credentials
+from steward.errors import ConfigurationError, TransientError
 from steward.journal import policies
 from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
-from steward.policy import PolicySet
+from steward.policy import Mode, PolicySet
 from steward.settings import Settings, load_settings
 
 READY_SECONDS = 180.0
@@ -128,7 +129,7 @@ class Stack:
         in_force = self._policies_in_force()
         modes = sorted({str(policy.mode) for policy in in_force.policies}) or ["observe"]
         say("")
-        say(f"  MLflow       {plan.mlflow_url}")
+        say(f"  MLflow       {without_credentials(plan.mlflow_url)}")
         say(f"  Receiver     {plan.receiver_url}   (API: {plan.receiver_url}/docs)")
         for model, port in plan.replicas:
             say(f"  Replica      http://{LOOPBACK}:{port}   serves {model}")
@@ -139,7 +140,7 @@ class Stack:
         say(f"  Admin token  {data_dir}/token      Logs: {data_dir}/logs/")
         say("")
         say("In notebooks and training jobs:")
-        say(f"  export MLFLOW_TRACKING_URI={plan.mlflow_url}")
+        say(f"  export MLFLOW_TRACKING_URI={without_credentials(plan.mlflow_url)}")
         say("Try next, in another terminal:")
         where = (
             "" if self.settings.data_dir == Path(".steward") else f"STEWARD_DATA_DIR={data_dir} "
@@ -182,14 +183,19 @@ class Stack:
             return False
 
     def _connect(self) -> None:
-        in_force = self._policies_in_force()
-        if self.plan.mlflow_port is None and not in_force.policies:
-            self._webhook = "none: no policy file, so Steward only observes, by polling"
-            return
+        """Let MLflow send its webhooks here, unless nobody asked for more than watching."""
         from steward.cli.connect import connect_installation
 
-        result = connect_installation(self.settings)
-        self._webhook = result.summary
+        modes = {policy.mode for policy in self._policies_in_force().policies}
+        if self.plan.mlflow_port is None and modes <= {Mode.OBSERVE}:
+            self._webhook = "none: every policy observes, so the registry is polled"
+            if not modes:
+                self._webhook = "none: no policy file, so Steward only observes, by polling"
+            return
+        try:
+            self._webhook = connect_installation(self.settings).summary
+        except TransientError as error:
+            self._webhook = f"none yet, the registry is polled ({error}); later: steward connect"
 
 
 @contextmanager

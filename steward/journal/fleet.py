@@ -1,23 +1,27 @@
 """Replicas and what they should serve: heartbeats in, desired state out."""
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from steward.events import ModelRef
+from steward.journal.bulk import chunks
 from steward.journal.schema import desired, replicas
 from steward.journal.store import Journal, insert_or_ignore
 from steward.ports import Desired, Replica
 
 LIVE_SECONDS = 15.0
+LOST_WITHIN = timedelta(minutes=2)
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """What one replica last told about itself, and when we heard it."""
+class Told:
+    """What one replica last told about itself."""
 
     id: str
     model: ModelRef
@@ -28,27 +32,43 @@ class Heartbeat:
     boot_id: str
     started_at: datetime | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Told):
+    """What a replica told just now, to be written soon.
+
+    ``heard_at`` is this process's monotonic clock: liveness is judged by the database's time, from
+    which this machine's may differ by more than a replica may be silent.
+    """
+
+    heard_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownReplica(Told):
+    """What the journal knows of a replica; ``seen_at`` is the database's time."""
+
     seen_at: datetime
 
 
 def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
     """Write many heartbeats in one transaction; a generation above ours raises ours above it."""
+    latest = {beat.id: beat for beat in sorted(batch, key=lambda beat: beat.heard_at)}
+    beats = [latest[name] for name in sorted(latest)]  # one order: receivers cannot deadlock
     with journal.write() as transaction:
         connection = transaction.connection
-        latest = {beat.id: beat for beat in sorted(batch, key=lambda beat: beat.seen_at)}
-        ids = sorted(latest)
-        rows = connection.execute(select(replicas).where(replicas.c.id.in_(ids)))
-        known = {row.id: row for row in rows}
-        for beat in (latest[name] for name in ids):  # one order, so that receivers cannot deadlock
-            values = _values(beat)
-            row = known.get(beat.id)
-            told = ("version", "generation", "state", "boot_id", "url", "last_error")
-            has_changed = row is None or any(getattr(row, name) != values[name] for name in told)
-            values["changed_at"] = beat.seen_at if row is None or has_changed else row.changed_at
-            if row is None:  # another receiver may be faster: the next heartbeat tells it again
-                connection.execute(insert_or_ignore(connection, replicas).values(values))
-            else:
-                connection.execute(update(replicas).where(replicas.c.id == beat.id).values(values))
+        known = _rows_of(connection, list(latest))
+        told = [_values(beat, known.get(beat.id), transaction.now) for beat in beats]
+        new = [values for values in told if values["id"] not in known]
+        again = [values for values in told if values["id"] in known]
+        if new:  # another receiver may be faster: the next heartbeat tells it again
+            connection.execute(insert_or_ignore(connection, replicas), new)
+        if again:
+            connection.execute(
+                _UPDATE,
+                [{f"b_{name}": value for name, value in values.items()} for values in again],
+            )
         for model, highest in _highest(batch).items():
             connection.execute(
                 update(desired)
@@ -84,13 +104,32 @@ def live_replicas(journal: Journal, model: ModelRef) -> list[Replica]:
     return [Replica(row.id, row.url, model, row.version, row.generation) for row in rows]
 
 
-def all_replicas(journal: Journal) -> tuple[datetime, list[Heartbeat]]:
+def lost_replicas(journal: Journal, model: ModelRef) -> list[str]:
+    """Ids of those that beat in the last 2 minutes, not in the last 15 s, and said no goodbye."""
+    with journal.read() as connection:
+        now = journal.now(connection)
+        query = (
+            select(replicas.c.id)
+            .where(
+                replicas.c.registry == model.registry,
+                replicas.c.workspace == model.workspace,
+                replicas.c.model == model.name,
+                replicas.c.seen_at < now - timedelta(seconds=LIVE_SECONDS),
+                replicas.c.seen_at >= now - LOST_WITHIN,
+                replicas.c.state != "stopping",
+            )
+            .order_by(replicas.c.id)
+        )
+        return list(connection.execute(query).scalars())
+
+
+def all_replicas(journal: Journal) -> tuple[datetime, list[KnownReplica]]:
     """The database's time, and every replica heard of in the last hour."""
     with journal.read() as connection:
         now = journal.now(connection)
         rows = connection.execute(select(replicas).order_by(replicas.c.model, replicas.c.id)).all()
     return now, [
-        Heartbeat(
+        KnownReplica(
             id=row.id,
             model=ModelRef(row.model, row.registry, row.workspace),
             url=row.url,
@@ -117,20 +156,27 @@ def all_desired(journal: Journal) -> Mapping[ModelRef, Desired]:
     return found
 
 
-def _values(beat: Heartbeat) -> dict[str, object]:
+def _rows_of(connection: Connection, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    rows: dict[str, Row[Any]] = {}
+    for chunk in chunks(ids):
+        query = select(replicas).where(replicas.c.id.in_(chunk))
+        rows |= {row.id: row for row in connection.execute(query)}
+    return rows
+
+
+def _values(beat: Heartbeat, row: Row[Any] | None, now: datetime) -> dict[str, object]:
+    told = ("version", "generation", "state", "boot_id", "url", "last_error")
+    has_changed = row is None or any(getattr(row, name) != getattr(beat, name) for name in told)
+    seen_at = now - timedelta(seconds=time.monotonic() - beat.heard_at)
     return {
         "id": beat.id,
         "registry": beat.model.registry,
         "workspace": beat.model.workspace,
         "model": beat.model.name,
-        "url": beat.url,
-        "version": beat.version,
-        "generation": beat.generation,
-        "state": beat.state,
-        "boot_id": beat.boot_id,
         "started_at": beat.started_at,
-        "last_error": beat.last_error,
-        "seen_at": beat.seen_at,
+        "seen_at": seen_at,
+        "changed_at": seen_at if row is None or has_changed else row.changed_at,
+        **{name: getattr(beat, name) for name in told},
     }
 
 
@@ -139,3 +185,10 @@ def _highest(batch: Sequence[Heartbeat]) -> dict[ModelRef, int]:
     for beat in batch:
         highest[beat.model] = max(highest.get(beat.model, 0), beat.generation)
     return highest
+
+
+_UPDATE = (
+    update(replicas)
+    .where(replicas.c.id == bindparam("b_id"))
+    .values({name: bindparam(f"b_{name}") for name in replicas.c.keys() if name != "id"})
+)

@@ -11,7 +11,7 @@ from steward.journal.store import Journal, Transaction
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
 from steward.ports import Hint
 
-LONGEST_PATIENCE = timedelta(minutes=5)
+LONGEST_PATIENCE = timedelta(seconds=60)
 
 
 def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
@@ -71,7 +71,7 @@ def _expired_before(transaction: Transaction, row: Row[Any]) -> int:
 def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
     """Dispatches to hint now: a retry or wait that came due, or a hint that nobody answered.
 
-    An unanswered hint is repeated after 5, 10, 20 ... at most 300 seconds, so that a long backlog
+    An unanswered hint is repeated after 5, 10, 20 ... at most 60 seconds, so that a long backlog
     does not fill the broker with copies. A dispatch whose lane is busy is left to who finishes.
     """
     with journal.read() as connection:

@@ -411,7 +411,7 @@ def test_a_hint_that_nobody_answers_is_repeated_ever_later(
         clock.advance(5)
 
     gaps = [later - sooner for sooner, later in zip([0, *hinted], hinted, strict=False)]
-    assert gaps == [5, 5, 10, 20, 40, 80, 160, 300, 300, 300]
+    assert gaps[:8] == [5, 5, 10, 20, 40, 60, 60, 60]
     assert row_of(journal, work).state == "pending"
 
 

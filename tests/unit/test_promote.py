@@ -471,3 +471,15 @@ def test_a_promotion_during_which_the_old_version_is_deleted_is_finished():
     assert (event.type, event.after) == (EventType.PROMOTED, "2")
     assert w.stages() == {"2": "Production"}
     assert w.aliases() == {"champion": "2"}
+
+
+def test_a_fleet_that_just_fell_silent_is_not_taken_for_none():
+    w = World()
+    w.register_champion(auc=0.90)
+    version = w.register(auc=0.95).version
+    w.fleet.silent = ["fraud-1"]
+
+    with pytest.raises(TransientError, match="lately there were fraud-1"):
+        w.run(promote, w.event(EventType.VALIDATED, version))
+
+    assert w.stages().get(version) is None

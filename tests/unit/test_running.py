@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from steward.events import Event
+from steward.journal import sweeping
 from steward.journal.store import Journal, Transaction, open_engine
 from steward.ports import Done, Hint, Outcome, Services
 from tests.servers import eventually
@@ -75,3 +76,36 @@ def test_a_heartbeat_that_fails_is_followed_by_the_next(flaky: FlakyJournal) -> 
     running.join()
     runner.stop()
     assert outcomes(flaky, dispatch_id) == ["succeeded"]
+
+
+def test_the_lease_of_a_handler_that_hangs_is_not_extended_for_ever(
+    flaky: FlakyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.running.LONGEST_HANDLING_SECONDS", 0.0)
+    began, may_end = threading.Event(), threading.Event()
+
+    def hangs(_event: Event, _services: Services) -> Outcome:
+        began.set()
+        may_end.wait(20)
+        return Done()
+
+    runner = Runner(
+        flaky,
+        owner="w",
+        handlers=lambda _name: hangs,
+        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
+        hint=lambda _hints: None,
+        lease_seconds=1.2,
+    )
+    work = dispatched(flaky, "work.free")
+    thread = threading.Thread(target=runner.run, args=(work,))
+    thread.start()
+    assert began.wait(10)
+
+    expired = eventually(lambda: sweeping.expire(flaky, deaths_allowed=3)[0], 10)
+    may_end.set()
+    thread.join()
+    runner.stop()
+
+    assert expired == 1
+    assert row_of(flaky, work).state == "pending"
