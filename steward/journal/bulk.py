@@ -1,15 +1,26 @@
-"""Inserts many rows of one form: what most of the intake's time would otherwise go into.
+"""Statements about many rows: fast inserts, and lists of keys in parts that a database takes.
 
-SQLAlchemy prepares the parameters of each row by a general road; here the statement is compiled
-once a table, and each row is a walk over its columns.
+Inserts are what most of the intake's time would otherwise go into: SQLAlchemy prepares the
+parameters of each row by a general road; here the statement is compiled once a table, and each row
+is a walk over its columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
+CHUNK = 400
+"""Keys in one statement. SQLite takes 32766 variables, and a key may need six."""
+
+
+def chunks(keys: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The keys in parts, each small enough for the IN lists of one statement."""
+    for start in range(0, len(keys), CHUNK):
+        yield keys[start : start + CHUNK]
 
 
 def insert_many(

@@ -187,8 +187,9 @@ def _highest(batch: Sequence[Heartbeat]) -> dict[ModelRef, int]:
     return highest
 
 
+_COLUMNS = [column.name for column in replicas.c if column.name != "id"]
 _UPDATE = (
     update(replicas)
     .where(replicas.c.id == bindparam("b_id"))
-    .values({name: bindparam(f"b_{name}") for name in replicas.c.keys() if name != "id"})
+    .values({name: bindparam(f"b_{name}") for name in _COLUMNS})
 )

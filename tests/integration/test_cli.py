@@ -279,7 +279,7 @@ def test_replicas_are_listed_with_what_they_should_serve(here: Receiver):
     promote(here, "1")
     with here.journal.read() as connection:
         now = here.journal.now(connection)
-    beat = Heartbeat("r1", FRAUD, "http://r1", "1", 3, "ready", "b", now, "no such file", now)
+    beat = Heartbeat("r1", FRAUD, "http://r1", "1", 3, "ready", "b", now, "no such file")
     record_heartbeats(here.journal, [beat])
 
     ran = run("replicas", "--model", "fraud")

@@ -1,4 +1,5 @@
 # ruff: noqa: F401, F811 -- fixtures are imported, then named as arguments
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -180,7 +181,7 @@ def test_a_generation_only_grows_and_is_given_once_a_run(journal: Journal) -> No
 # --- replicas -------------------------------------------------------------------------------------
 
 
-def beat(name: str, clock: FixedClock, *, generation: int = 0, **more: Any) -> fleet.Heartbeat:
+def beat(name: str, *, generation: int = 0, **more: Any) -> fleet.Heartbeat:
     told = {"state": "ready", "version": "1", "url": f"http://{name}", **more}
     return fleet.Heartbeat(
         id=name,
@@ -189,7 +190,6 @@ def beat(name: str, clock: FixedClock, *, generation: int = 0, **more: Any) -> f
         boot_id="b",
         started_at=None,
         last_error=None,
-        seen_at=clock.at,
         **told,
     )
 
@@ -197,34 +197,39 @@ def beat(name: str, clock: FixedClock, *, generation: int = 0, **more: Any) -> f
 def test_replicas_live_for_fifteen_seconds_after_a_heartbeat(
     journal: Journal, clock: FixedClock
 ) -> None:
-    fleet.record_heartbeats(
-        journal, [beat("a", clock), beat("b", clock), beat("c", clock, state="stopping")]
-    )
+    fleet.record_heartbeats(journal, [beat("a"), beat("b"), beat("c", state="stopping")])
     clock.advance(10)
-    fleet.record_heartbeats(journal, [beat("b", clock)])
+    fleet.record_heartbeats(journal, [beat("b")])
 
     assert [each.id for each in fleet.live_replicas(journal, FRAUD)] == ["a", "b"]
     clock.advance(6)
     assert [each.id for each in fleet.live_replicas(journal, FRAUD)] == ["b"]
 
 
-def test_of_two_heartbeats_in_one_batch_the_later_counts(
-    journal: Journal, clock: FixedClock
-) -> None:
-    early = beat("a", clock, state="loading")
-    clock.advance(1)
+def test_a_heartbeat_that_waited_to_be_written_is_as_old_as_it_is(journal: Journal) -> None:
+    now = time.monotonic()
 
-    fleet.record_heartbeats(journal, [beat("a", clock, state="ready"), early])
+    fleet.record_heartbeats(journal, [beat("fresh", heard_at=now), beat("old", heard_at=now - 16)])
+    fleet.record_heartbeats(journal, [beat("fresh", heard_at=now), beat("old", heard_at=now - 17)])
+
+    assert [each.id for each in fleet.live_replicas(journal, FRAUD)] == ["fresh"]
+    read_at, (fresh, old) = fleet.all_replicas(journal)
+    assert timedelta(0) <= read_at - fresh.seen_at < timedelta(seconds=10)
+    assert timedelta(seconds=17) <= read_at - old.seen_at < timedelta(seconds=27)
+
+
+def test_of_two_heartbeats_in_one_batch_the_later_counts(journal: Journal) -> None:
+    early = beat("a", state="loading")
+
+    fleet.record_heartbeats(journal, [beat("a", state="ready"), early])
 
     assert [each.state for each in fleet.all_replicas(journal)[1]] == ["ready"]
 
 
-def test_a_replica_ahead_of_us_raises_our_generation_above_its_own(
-    journal: Journal, clock: FixedClock
-) -> None:
+def test_a_replica_ahead_of_us_raises_our_generation_above_its_own(journal: Journal) -> None:
     history_of(journal).next_generation(FRAUD, "1", events_in(journal)[0])
 
-    fleet.record_heartbeats(journal, [beat("a", clock, generation=9)])
+    fleet.record_heartbeats(journal, [beat("a", generation=9)])
 
     assert fleet.all_desired(journal)[FRAUD].generation == 10
 

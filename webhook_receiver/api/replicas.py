@@ -1,6 +1,6 @@
 """Replicas: what each should serve and does, and their registrations and heartbeats."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -185,5 +185,4 @@ def _heartbeat(replica_id: str, beat: Beat) -> Heartbeat:
         boot_id=beat.boot_id,
         started_at=beat.started_at.astimezone(UTC) if beat.started_at else None,
         last_error=beat.last_error,
-        seen_at=datetime.now(UTC),
     )
