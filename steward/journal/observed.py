@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select, tuple_, update
 
 from steward.events import ModelRef, NewEvent
-from steward.journal.bulk import insert_many
+from steward.journal.bulk import chunks, insert_many
 from steward.journal.facets import CHAMPION, STAGE, change, version_meant
 from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
 from steward.journal.store import Transaction, insert_or_ignore
@@ -82,10 +82,8 @@ class ObservedState:
 
     def load(self, subjects: Iterable[tuple[int, str]]) -> None:
         """Read every facet of these (model id, subject) pairs."""
-        pairs = sorted(set(subjects))
         table = observed.c
-        for start in range(0, len(pairs), 400):
-            chunk = pairs[start : start + 400]
+        for chunk in chunks(sorted(set(subjects))):
             query = select(observed).where(
                 # For a list of pairs alone SQLite scans the whole table; these find the rows.
                 table.model_id.in_({model_id for model_id, _ in chunk}),
@@ -179,10 +177,10 @@ class ObservedState:
             insert_many(connection, observed, new)
         if dirty:
             connection.execute(_UPDATE, dirty)
-        if self._vouched:
+        for chunk in chunks(sorted(self._vouched)):
             connection.execute(
                 update(events)
-                .where(events.c.id.in_(self._vouched))
+                .where(events.c.id.in_(chunk))
                 .values(seen=events.c.seen.bitwise_or(SEEN_READ))
             )
 

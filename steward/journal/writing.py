@@ -4,15 +4,16 @@ Rows are gathered while a transaction decides and written together, a few statem
 events there are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import Select, select, tuple_, update
 
 from steward.events import EventType, NewEvent, uuid7
 from steward.journal import policies
-from steward.journal.bulk import insert_many
+from steward.journal.bulk import chunks, insert_many
 from steward.journal.routing import Planned
 from steward.journal.schema import dispatches, events
 from steward.journal.store import Journal, Transaction
@@ -112,8 +113,15 @@ def new_dispatch(event_id: str, planned: Planned, now: datetime) -> dict[str, An
 
 def wake_waiting(transaction: Transaction, keys: list[tuple[str, str, str, str]]) -> None:
     """Make due what waits for news of these versions: (registry, workspace, model, version)."""
+    for chunk in chunks(keys):
+        rows = transaction.connection.execute(_waiting_for(chunk))
+        pending = [(row.id, row.handler, row.queue) for row in rows if row.state == "pending"]
+        bring_forward(transaction, pending)
+
+
+def _waiting_for(keys: Sequence[tuple[str, str, str, str]]) -> Select[Any]:
     subject = tuple_(events.c.registry, events.c.workspace, events.c.model, events.c.version)
-    waiting = (
+    return (
         select(dispatches.c.id, dispatches.c.handler, dispatches.c.queue, dispatches.c.state)
         .join(events, events.c.id == dispatches.c.event_id)
         .where(
@@ -125,18 +133,14 @@ def wake_waiting(transaction: Transaction, keys: list[tuple[str, str, str, str]]
             dispatches.c.wait_until.is_not(None),
         )
     )
-    rows = transaction.connection.execute(waiting)
-    pending = [(row.id, row.handler, row.queue) for row in rows if row.state == "pending"]
-    bring_forward(transaction, pending)
 
 
 def bring_forward(transaction: Transaction, rows: list[tuple[str, str, str]]) -> None:
     """Make pending dispatches, given as (id, handler, queue), due now, and hint them."""
-    if not rows:
-        return
-    transaction.connection.execute(
-        update(dispatches)
-        .where(dispatches.c.id.in_([row[0] for row in rows]), dispatches.c.state == "pending")
-        .values(due_at=transaction.now, hint_at=transaction.now + FIRST_HINT_PATIENCE, hints=0)
-    )
+    for chunk in chunks([row[0] for row in rows]):
+        transaction.connection.execute(
+            update(dispatches)
+            .where(dispatches.c.id.in_(chunk), dispatches.c.state == "pending")
+            .values(due_at=transaction.now, hint_at=transaction.now + FIRST_HINT_PATIENCE, hints=0)
+        )
     transaction.hints.extend(Hint(*row) for row in rows)
