@@ -1,5 +1,6 @@
 """A small HTTP server for roles that have none of their own: /healthz, /readyz and /metrics."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,22 +10,30 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from steward.errors import ConfigurationError
 
 
-def serve(port: int | None, *, is_ready: Callable[[], bool], host: str = "127.0.0.1") -> None:
-    """Answer on ``port`` from a daemon thread; do nothing when no port is set.
+def serve(port: int | None, *, host: str, is_ready: Callable[[], bool]) -> None:
+    """Answer on ``host`` and ``port`` from a daemon thread; do nothing when no port is set.
+
+    ``host`` is the receiver's: probes of a container come from outside of it.
 
     Raises:
-        ConfigurationError: the port is taken.
+        ConfigurationError: the port is taken, or the host is not this machine's.
 
     """
     if port is None:
         return
     try:
-        server = ThreadingHTTPServer((host, port), _handler(is_ready))
+        server = (_ServerOn6 if ":" in host else ThreadingHTTPServer)(
+            (host, port), _handler(is_ready)
+        )
     except OSError as error:
         raise ConfigurationError(
-            f"STEWARD_HEALTH_PORT {port} cannot be bound: {error.strerror}."
+            f"STEWARD_HEALTH_PORT {port} cannot be bound on {host}: {error.strerror}."
         ) from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+
+class _ServerOn6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
 
 def _handler(is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:

@@ -17,7 +17,7 @@ def run(settings: Settings, *, queue: str, concurrency: int | None = None) -> No
 
     """
     app = create_app(settings, queue)
-    health.serve(settings.health_port, is_ready=lambda: True)
+    health.serve(settings.health_port, host=settings.host, is_ready=lambda: True)
     pool, default_concurrency = POOLS[queue]
     get_logger().info("worker_starting", queue=queue, pool=pool)
     app.worker_main(

@@ -76,7 +76,8 @@ def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack
         "DO_NOT_TRACK": "true",
         "STEWARD_DATA_DIR": str(plan.data_dir),
         "STEWARD_BROKER_URL": plan.broker_url,
-        "STEWARD_HOST": plan.host,
+        # The receiver is given its host; what else listens does so where `up` looks for it.
+        "STEWARD_HOST": LOOPBACK,
         "STEWARD_PORT": str(plan.receiver_port),
         "STEWARD_URL": plan.receiver_url,
         "STEWARD_POLICY_FILE": str(wish.policy.absolute()) if wish.policy else None,

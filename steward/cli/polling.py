@@ -61,7 +61,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
     for thread in threads:
         thread.start()
     health.serve(
-        settings.health_port, is_ready=lambda: all(thread.is_alive() for thread in threads)
+        settings.health_port,
+        host=settings.host,
+        is_ready=lambda: all(thread.is_alive() for thread in threads),
     )
     get_logger().info("poller_started", registry=spoken(tracking_uri(settings)))
     stop.wait()

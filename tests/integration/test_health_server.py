@@ -1,0 +1,24 @@
+"""The health endpoint of workers and the poller answers where the receiver would."""
+
+import httpx
+import pytest
+
+from steward import health
+from steward.errors import ConfigurationError
+from tests.servers import free_port
+
+
+@pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")])
+def test_it_answers_on_the_host_of_the_settings(host: str, asked: str) -> None:
+    port = free_port()
+
+    health.serve(port, host=host, is_ready=lambda: False)
+
+    with httpx.Client(base_url=f"http://{asked}:{port}", trust_env=False) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+
+
+def test_a_host_of_another_machine_is_said() -> None:
+    with pytest.raises(ConfigurationError, match=r"on 203\.0\.113\.7"):
+        health.serve(free_port(), host="203.0.113.7", is_ready=lambda: True)
