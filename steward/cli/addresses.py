@@ -1,10 +1,10 @@
 """Chooses the TCP ports of the local stack. `steward up` and the demo use it."""
 
 import fcntl
+import os
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from steward.errors import ConfigurationError
 
@@ -19,7 +19,7 @@ class Ports:
     """
 
     def __init__(self) -> None:
-        self._locks: dict[int, IO[str]] = {}
+        self._locks: dict[int, int] = {}  # the open files; they end with the process
         self.moved: list[str] = []
 
     def take(self, asked: int | None, default: int, what: str, *, host: str = LOOPBACK) -> int:
@@ -54,10 +54,16 @@ class Ports:
     def _claim(self, port: int, host: str) -> bool:
         if port in self._locks or not _is_free(port, host):
             return False
+        file = Path(tempfile.gettempdir()) / f"steward-port-{port}.lock"
         try:
-            lock = (Path(tempfile.gettempdir()) / f"steward-port-{port}.lock").open("w")
+            # Everybody may write there: a link that another user put in place is not followed.
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError:  # another user's
+            return False
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another stack, or another user's
+        except OSError:  # another stack
+            os.close(lock)
             return False
         self._locks[port] = lock
         return True
