@@ -77,7 +77,7 @@ class Journal:
                 yield Transaction(connection, self.now(connection))
         except IntegrityError:
             raise
-        except (OperationalError, DBAPIError) as error:
+        except DBAPIError as error:
             if isinstance(error, OperationalError) or error.connection_invalidated:
                 raise JournalUnavailableError(f"The journal took no write: {error.orig}") from error
             raise
@@ -87,12 +87,21 @@ class Journal:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading, on one snapshot."""
+        """A connection for reading, on one snapshot.
+
+        Raises:
+            JournalUnavailableError: the database is locked or away.
+
+        """
         try:
             with self.engine.connect().execution_options(steward_reads=True) as connection:
                 yield connection
-        except OperationalError as error:
-            raise JournalUnavailableError(f"The journal cannot be read: {error.orig}") from error
+        except DBAPIError as error:
+            if isinstance(error, OperationalError) or error.connection_invalidated:
+                raise JournalUnavailableError(
+                    f"The journal cannot be read: {error.orig}"
+                ) from error
+            raise
         except PoolTimeoutError as error:
             raise JournalUnavailableError(f"The journal cannot be read: {error}") from error
 
@@ -160,7 +169,8 @@ def open_engine(url: str) -> Engine:
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         )
     if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        # Ours alone, whichever command makes it first: keys and captured bodies lie there as well.
+        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = create_engine(
         parsed,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MILLISECONDS / 1000},

@@ -1,0 +1,49 @@
+"""Opening the journal's database, and what its errors become."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import InterfaceError
+
+from steward.errors import JournalUnavailableError
+from steward.journal.store import Journal, open_engine
+from tests.unit.journal_support import ROUTING
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "journal.db"
+
+
+def test_a_data_directory_that_we_make_is_ours_alone(file: Path) -> None:
+    open_engine(f"sqlite:///{file}").dispose()
+
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_a_data_directory_that_was_there_keeps_its_mode(file: Path) -> None:
+    file.parent.mkdir(mode=0o750)
+
+    open_engine(f"sqlite:///{file}").dispose()
+
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_a_connection_that_broke_means_an_unavailable_journal(file: Path, access: str) -> None:
+    journal = Journal(open_engine(f"sqlite:///{file}"), ROUTING)
+    broken = InterfaceError("SELECT 1", {}, Exception("gone"), connection_invalidated=True)
+
+    with pytest.raises(JournalUnavailableError, match="gone"), getattr(journal, access)():
+        raise broken
+    journal.close()
+
+
+@pytest.mark.parametrize("access", ["read", "write"])
+def test_any_other_error_of_the_driver_stays_what_it_is(file: Path, access: str) -> None:
+    journal = Journal(open_engine(f"sqlite:///{file}"), ROUTING)
+
+    with pytest.raises(InterfaceError), getattr(journal, access)():
+        raise InterfaceError("SELECT 1", {}, Exception("a mistake of ours"))
+    journal.close()
