@@ -10,11 +10,11 @@ message ids of Steward's own calls name both: ``POST /reload|`` and then what is
 import binascii
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from steward.errors import DeliveryRejected
-from steward.events import uuid7
 
 TOLERANCE_SECONDS = 300
 
@@ -52,7 +52,7 @@ def sign(secret: bytes, *, method: str, path: str, body: bytes) -> dict[str, str
     ``path`` is URL-encoded, and as the receiving program knows it: without a proxy's prefix.
     """
     now = datetime.now(UTC)
-    message_id = _address(method, path) + uuid7()
+    message_id = _address(method, path) + str(uuid4())
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
