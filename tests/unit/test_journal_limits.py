@@ -25,8 +25,8 @@ from tests.unit.journal_support import (
     open_at,
 )
 
-MANY = 2 * CHUNK + 1
 FEW_VARIABLES = 6 * CHUNK + 10
+MANY = FEW_VARIABLES + 1
 
 
 @pytest.fixture
@@ -88,13 +88,12 @@ def test_a_reading_may_vouch_for_many_events(journal: Journal) -> None:
 
 
 def test_many_replicas_may_beat_at_once(journal: Journal) -> None:
-    count = FEW_VARIABLES + 1
     batch = [
         fleet.Heartbeat(f"r{n}", FRAUD, "http://r", "1", 0, "ready", "b", None, None)
-        for n in range(count)
+        for n in range(MANY)
     ]
 
     fleet.record_heartbeats(journal, batch)
     fleet.record_heartbeats(journal, batch)
 
-    assert len(fleet.live_replicas(journal, FRAUD)) == count
+    assert len(fleet.live_replicas(journal, FRAUD)) == MANY
