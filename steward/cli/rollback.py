@@ -10,13 +10,11 @@ import typer
 from handlers.wording import Rollout
 from steward.cli import options, tables
 from steward.cli.api_client import Api, RefusedError, connect, path_of
-from steward.cli.durations import duration
 from steward.cli.lookup import missing
 from steward.errors import NotFoundError
 from steward.events import Event
 
 LOOK_EVERY_SECONDS = 0.5
-NOT_IN_TIME = 3
 ENDS = ("skipped", "dead")
 
 
@@ -38,12 +36,7 @@ def rollback(
     *,
     reason: Annotated[str, typer.Option(help="Why; it is written down and told.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the outcome.")] = True,
-    timeout: Annotated[
-        timedelta,
-        typer.Option(
-            parser=duration, metavar="DURATION", show_default="5m", help="90s, 15m, 2h, 1d."
-        ),
-    ] = timedelta(minutes=5),
+    timeout: Annotated[timedelta, options.timeout("5m")] = timedelta(minutes=5),
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
@@ -73,7 +66,7 @@ def rollback(
             tables.say(line)
     if outcome.is_good is None:
         typer.echo(f"That was not in time. To follow: steward events show {event_id}", err=True)
-        raise typer.Exit(NOT_IN_TIME)
+        raise typer.Exit(options.NOT_IN_TIME)
     if not outcome.is_good:
         typer.echo(f"More: steward events show {event_id}", err=True)
         raise typer.Exit(1)

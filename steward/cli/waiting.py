@@ -10,10 +10,8 @@ import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import Api, connect, path_of
-from steward.cli.durations import duration
 from steward.errors import NotFoundError, TransientError
 
-NOT_IN_TIME = 3
 LONG_POLL_SECONDS = 10.0
 PATIENCE_SECONDS = 60.0
 SHORTEST_LOOK_SECONDS = 0.5
@@ -53,12 +51,7 @@ def wait(
             help="decided: judged; promoted: it is Production; serving: every replica serves it.",
         ),
     ] = Goal.DECIDED,
-    timeout: Annotated[
-        timedelta,
-        typer.Option(
-            parser=duration, metavar="DURATION", show_default="15m", help="90s, 15m, 2h, 1d."
-        ),
-    ] = timedelta(minutes=15),
+    timeout: Annotated[timedelta, options.timeout("15m")] = timedelta(minutes=15),
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
@@ -81,7 +74,7 @@ def wait(
             typer.echo(look.document["url"])
     if look.is_yes is None:
         typer.echo(f"Not {goal.value} within {timeout.total_seconds():g} s.", err=True)
-        raise typer.Exit(NOT_IN_TIME)
+        raise typer.Exit(options.NOT_IN_TIME)
     if not look.is_yes:
         raise typer.Exit(1)
 
