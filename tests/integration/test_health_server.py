@@ -1,10 +1,15 @@
 """The health endpoint of workers and the poller answers where the receiver would."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from steward import health
+from steward.cli import stack
+from steward.cli.planning import Wish, make_plan
 from steward.errors import ConfigurationError
+from steward.settings import Settings
 from tests.servers import free_port
 
 
@@ -22,3 +27,13 @@ def test_it_answers_on_the_host_of_the_settings(host: str, asked: str) -> None:
 def test_a_host_of_another_machine_is_said() -> None:
     with pytest.raises(ConfigurationError, match=r"on 203\.0\.113\.7"):
         health.serve(free_port(), host="203.0.113.7", is_ready=lambda: True)
+
+
+def test_in_the_local_stack_the_receiver_alone_is_opened_to_others(tmp_path: Path) -> None:
+    plan, _ = make_plan(Wish(tmp_path, host="0.0.0.0"), Settings(_env_file=None))
+
+    programs = {each.name: each for each in stack.programs(plan)}
+
+    assert "0.0.0.0" in programs["receiver"].command
+    assert programs["worker-default"].environment["STEWARD_HOST"] == "127.0.0.1"
+    assert programs["poller"].environment["STEWARD_HOST"] == "127.0.0.1"
