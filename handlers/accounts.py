@@ -69,8 +69,15 @@ def tell_promoted(event: Event, rollout: Rollout | None) -> Message:
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, event.version, rollout)
         or decision.next_steps
-        or (f"Nothing. To go back: {command('rollback', _name(event))}",),
+        or _undo(event, decision),
     )
+
+
+def _undo(event: Event, decision: Decision) -> tuple[str, ...]:
+    """Nothing is to be done; how to go back, where there is something to go back to."""
+    if decision.champion is None:
+        return ("Nothing.",)
+    return (f"Nothing. To go back: {command('rollback', _name(event))}",)
 
 
 def tell_held(event: Event, _rollout: Rollout | None) -> Message:

@@ -42,6 +42,11 @@ class Ports:
             self.moved.append(f"Port {default} for {what} is taken: using {port}.")
         return port
 
+    @staticmethod
+    def is_free(port: int) -> bool:
+        """Whether nobody listens on a port of loopback now."""
+        return _is_free(port, LOOPBACK)
+
     def any(self) -> int:
         """Any free port, for what nobody needs to know."""
         while True:

@@ -37,7 +37,15 @@ def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
     ports = Ports()
     receiver = ports.take(wish.port, stack.RECEIVER_PORT, "the receiver", host=wish.host)
     external = None if wish.own_mlflow else settings.mlflow_tracking_uri
-    mlflow = None if external else ports.take(wish.mlflow_port, stack.MLFLOW_PORT, "MLflow")
+    kept = _kept_mlflow(wish.data_dir)
+    if external and kept and external.rstrip("/") == kept.url and ports.is_free(kept.port):
+        external = None  # the line that the last start told people to export: it is ours
+    mlflow = None
+    if not external:
+        default = kept.port if kept else stack.MLFLOW_PORT  # notebooks know the last address
+        mlflow = ports.take(wish.mlflow_port, default, "MLflow")
+        (wish.data_dir / "mlflow").mkdir(exist_ok=True)
+        (wish.data_dir / "mlflow" / "port").write_text(f"{mlflow}\n", encoding="utf-8")
     if external and wish.mlflow_port:
         raise ConfigurationError(
             f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
@@ -65,6 +73,22 @@ def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
         environment={},
     )
     return _with_environment(plan, wish, settings), ports
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Where this data directory's own MLflow listened the last time."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+def _kept_mlflow(data_dir: Path) -> _Kept | None:
+    file = data_dir / "mlflow" / "port"
+    return _Kept(int(file.read_text(encoding="utf-8"))) if file.exists() else None
 
 
 def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack.Plan:

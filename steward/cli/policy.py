@@ -28,10 +28,13 @@ INVALID, USAGE, UNREACHABLE = 1, 2, 4
 @app.command()
 def init(
     output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="How far it goes: observe, recommend or act.")
+    ] = Mode.ACT,
     force: Annotated[bool, typer.Option(help="Replace a file that exists.")] = False,
 ) -> None:
     """Print the built-in policy, with comments, as the start of your own."""
-    text = PolicySet.built_in().text
+    text = PolicySet.built_in().text.replace("mode: act ", f"mode: {mode} ", 1)
     if output is None:
         typer.echo(text, nl=False)
         return

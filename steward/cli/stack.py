@@ -80,7 +80,7 @@ def broker_program() -> str:
 
 
 def programs(plan: Plan) -> list[Program]:
-    """The children, in the order in which they start. Higher stages end first."""
+    """The children, the poller last: it needs a registry. Higher stages end first."""
     found = [*_broker(plan), *_mlflow(plan)]
     found.append(
         _role(plan, "receiver", "receiver", "--host", plan.host, "--port", str(plan.receiver_port))
@@ -89,10 +89,10 @@ def programs(plan: Plan) -> list[Program]:
         _role(plan, f"worker-{queue}", "worker", "--queue", queue, stage=2)
         for queue in ("default", "validation")
     ]
-    found.append(_role(plan, "poller", "poller", stage=2))
     for number, (model, port) in enumerate(plan.replicas, start=1):
         arguments = ("--model", model, "--host", LOOPBACK, "--port", str(port))
         found.append(_role(plan, f"replica-{number}", "replica", *arguments, stage=2))
+    found.append(_role(plan, "poller", "poller", stage=2))
     return found
 
 

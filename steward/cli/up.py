@@ -13,7 +13,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from steward.cli import stack
+from steward.cli import banner, stack
 from steward.cli.addresses import LOOPBACK
 from steward.cli.planning import Wish, make_plan, prepare_journal, settings_of
 from steward.cli.roles import stop_on_signals
@@ -31,7 +31,7 @@ LOOK_SECONDS = 0.2
 
 
 def up(  # noqa: PLR0917  # options, each by its name
-    host: Annotated[str, typer.Option(help="Address of the receiver.")] = LOOPBACK,
+    host: Annotated[str | None, typer.Option(help="Address of the receiver [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the receiver [8800].")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything is kept [.steward].")
@@ -50,8 +50,8 @@ def up(  # noqa: PLR0917  # options, each by its name
     settings = load_settings(data_dir=data_dir)
     wish = Wish(
         data_dir=settings.data_dir.absolute(),
-        host=host,
-        port=port,
+        host=host or settings.host,
+        port=port or (settings.port if "port" in settings.model_fields_set else None),
         mlflow_port=mlflow_port,
         replica_port=replica_port,
         replicas=replicas,
@@ -89,16 +89,21 @@ class Stack:
             ConfigurationError: one of them did not come up; the message names its log.
 
         """
-        for program in stack.programs(self.plan):
+        *programs, poller = stack.programs(self.plan)
+        for program in programs:
             self.supervisor.start(program)
         self._await("broker", self._broker_answers)
         checks = {"receiver": f"{self.plan.receiver_url}/healthz"}
-        if self.plan.mlflow_port:
-            checks["mlflow"] = f"{self.plan.mlflow_url}/health"
         for name, port in self.plan.health_ports.items():
             checks[name] = f"http://{LOOPBACK}:{port}/readyz"
         for number, (_, port) in enumerate(self.plan.replicas, start=1):
             checks[f"replica-{number}"] = f"http://{LOOPBACK}:{port}/healthz"
+        if self.plan.mlflow_port:
+            self._await("mlflow", partial(_answers, f"{self.plan.mlflow_url}/health"))
+        elif not _is_reached(self.plan.mlflow_url):
+            url = without_credentials(self.plan.mlflow_url)
+            self._say(f"WARNING: MLFLOW_TRACKING_URI={url} does not answer; it is tried again.")
+        self.supervisor.start(poller)  # its first look finds a registry that is there
         for name, url in checks.items():
             self._await(name, partial(_answers, url))
         self._connect()
@@ -125,29 +130,8 @@ class Stack:
 
     def tell(self, say: Callable[[str], None]) -> None:
         """Print what runs where, for people."""
-        plan, data_dir = self.plan, _short(self.plan.data_dir)
-        in_force = self._policies_in_force()
-        modes = sorted({str(policy.mode) for policy in in_force.policies}) or ["observe"]
-        say("")
-        say(f"  MLflow       {without_credentials(plan.mlflow_url)}")
-        say(f"  Receiver     {plan.receiver_url}   (API: {plan.receiver_url}/docs)")
-        for model, port in plan.replicas:
-            say(f"  Replica      http://{LOOPBACK}:{port}   serves {model}")
-        if not plan.replicas:
-            say("  Replica      none: add --serve MODEL")
-        say(f"  Policy       {in_force.file}, mode {', '.join(modes)}")
-        say(f"  Webhook      {self._webhook}")
-        say(f"  Admin token  {data_dir}/token      Logs: {data_dir}/logs/")
-        say("")
-        say("In notebooks and training jobs:")
-        say(f"  export MLFLOW_TRACKING_URI={without_credentials(plan.mlflow_url)}")
-        say("Try next, in another terminal:")
-        where = (
-            "" if self.settings.data_dir == Path(".steward") else f"STEWARD_DATA_DIR={data_dir} "
-        )
-        say(f"  {where}steward events list")
-        say(f"  {where}steward models list")
-        say("Ctrl-C ends it all; the same command carries on where it stopped.")
+        for line in banner.lines(self.plan, self._policies_in_force(), self._webhook):
+            say(line)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -236,6 +220,17 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         yield
 
 
+def _is_reached(url: str) -> bool:
+    """Whether anything answers there, whatever it says; a database as registry always does."""
+    if not url.startswith("http"):
+        return True
+    try:
+        httpx.get(url, timeout=3, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
@@ -246,10 +241,3 @@ def _answers(url: str) -> bool:
 def _tail(log: Path, lines: int = 15) -> str:
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     return "\n".join(text.splitlines()[-lines:])
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

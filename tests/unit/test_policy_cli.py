@@ -12,7 +12,7 @@ from steward.journal.migrate import upgrade
 from steward.journal.policies import activate
 from steward.journal.routing import Routing
 from steward.journal.store import Journal, open_engine
-from steward.policy import PolicySet
+from steward.policy import Mode, PolicySet
 from steward.settings import load_settings
 
 BLOCK = re.compile(r"```yaml\n(version: 1\n.*?)```", re.DOTALL)
@@ -181,3 +181,11 @@ def test_the_documentation_shows_what_the_commands_print() -> None:
         assert output.strip() in documented
     for example in re.findall(r"fraud@([0-9a-f]{12})", documented):
         assert PolicySet.load(EXAMPLES / "fraud.yaml").hash.startswith(example)
+
+
+def test_a_policy_can_be_started_in_a_mode_that_only_looks(tmp_path: Path):
+    file = tmp_path / "steward.yaml"
+
+    run("init", "--mode", "observe", "--output", str(file))
+
+    assert [policy.mode for policy in PolicySet.load(file).policies] == [Mode.OBSERVE]
