@@ -10,7 +10,7 @@ from steward import health
 from steward.broker import Hinter, celery_app
 from steward.clients.mlflow_errors import spoken
 from steward.errors import ConfigurationError, TransientError
-from steward.journal import policies
+from steward.journal import notices, policies
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.logs import get_logger
@@ -38,6 +38,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         )
     journal = open_journal(settings, ROUTING)
     activate_policy(settings, journal)
+    notices.clear(journal, notices.POLICY)
     hinter = Hinter(celery_app(settings.broker_url))
     holder = process_name("poller")
     sweep = Sweep(
@@ -96,13 +97,24 @@ def watch_policy(
         if now == seen:
             continue
         try:
-            activate_policy(settings, journal)
+            _put_in_force(settings, journal)
         except TransientError as error:
             log.warning("policy_not_activated", error=str(error))
             continue  # the journal is away, not the file wrong: look again
-        except Exception as error:  # noqa: BLE001  # the next version of the file must be seen too
-            log.warning("policy_file_refused", error=str(error), kept="the last good policy")
         seen = now
+
+
+def _put_in_force(settings: Settings, journal: Journal) -> None:
+    """The file, or a notice of what is wrong with it."""
+    try:
+        activate_policy(settings, journal)
+    except TransientError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the next version of the file must be seen too
+        get_logger().warning("policy_file_refused", error=str(error), kept="the last good policy")
+        notices.put(journal, notices.POLICY, "; ".join(str(error).splitlines()))
+    else:
+        notices.clear(journal, notices.POLICY)
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

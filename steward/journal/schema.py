@@ -342,6 +342,14 @@ pauses = Table(
     Column("paused_at", UtcTime, nullable=False),
 )
 
+notices = Table(
+    "notices",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("noted_at", UtcTime, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

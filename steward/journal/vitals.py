@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select, text
 
+from steward.journal import notices
 from steward.journal.schema import attempts, dispatches, events, leases, polls
 from steward.journal.store import Journal
 
@@ -27,7 +28,7 @@ class Vitals:
 
     ``dispatches``: how many by (state, handler), for those that have not ended well;
     ``seen_by_poll``: events that no webhook told of, by type; ``leases``: holder by name;
-    ``oldest_due_at``: since when something due has waited for a worker.
+    ``oldest_due_at``: since when something due has waited for a worker; ``notices``: texts by name.
     """
 
     now: datetime
@@ -38,6 +39,7 @@ class Vitals:
     seen_by_poll: Mapping[str, int]
     leases: Mapping[str, str]
     polls: tuple[Poll, ...]
+    notices: Mapping[str, str]
 
     def count(self, state: str) -> int:
         """Dispatches in one state."""
@@ -73,4 +75,5 @@ def read(journal: Journal) -> Vitals:
                 Poll(row.registry, row.completed_at, row.last_error)
                 for row in connection.execute(select(polls).order_by(polls.c.registry))
             ),
+            notices=notices.texts(connection),
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steward.events import EventType, ModelRef, NewEvent
-from steward.journal import audit, claims, dispatches
+from steward.journal import audit, claims, dispatches, notices
 from steward.journal.claims import Claimed
 from steward.journal.looking import look
 from steward.ports import Done
@@ -358,6 +358,7 @@ def test_health_names_every_dependency(here: Receiver):
     assert set(found["dependencies"]) == names
     assert found["status"] == "degraded"
     assert any(problem.startswith("sweep: ") for problem in found["problems"])
+    assert found["dependencies"]["policy"]["status"] == "ok"
     assert found["dependencies"]["journal"]["status"] == "ok"
 
 
@@ -378,3 +379,13 @@ def test_an_event_since_a_time_is_listed_whatever_zone_it_is_said_in(here: Recei
     past = datetime.now(UTC) - timedelta(minutes=1)
 
     assert types(get(here, "/api/v1/events", since=past.isoformat())) == ["model_version.created"]
+
+
+def test_health_tells_of_a_refused_policy_file_until_it_is_over(here: Receiver):
+    notices.put(here.journal, notices.POLICY, "steward.yaml:2: expected a list")
+    refused = get(here, "/api/v1/health")
+    notices.clear(here.journal, notices.POLICY)
+
+    assert refused["dependencies"]["policy"]["status"] == "degraded"
+    assert any("steward.yaml:2: expected a list" in problem for problem in refused["problems"])
+    assert get(here, "/api/v1/health")["dependencies"]["policy"]["status"] == "ok"

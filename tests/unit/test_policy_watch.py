@@ -9,7 +9,7 @@ import pytest
 
 from steward.cli.polling import watch_policy
 from steward.errors import JournalUnavailableError
-from steward.journal import policies
+from steward.journal import notices, policies, vitals
 from steward.journal.store import Journal, Transaction, open_engine
 from steward.settings import Settings
 from tests.servers import eventually
@@ -68,3 +68,18 @@ def test_a_change_is_not_lost_when_the_journal_is_away(file: Path, flaky: FlakyJ
     file.write_text(POLICY % "second-one")
 
     eventually(lambda: in_force(flaky) == ["second-one"], 5)
+
+
+def test_a_refused_file_is_noted_until_a_good_one_is_in_force(
+    file: Path, flaky: FlakyJournal
+) -> None:
+    eventually(lambda: in_force(flaky) == ["first"], 5)
+
+    file.write_text("version: 1\npolicies: nonsense\n")
+    eventually(lambda: notices.POLICY in vitals.read(flaky).notices, 5)
+
+    assert "steward.yaml" in vitals.read(flaky).notices[notices.POLICY]
+    assert in_force(flaky) == ["first"]
+    file.write_text(POLICY % "second")
+    eventually(lambda: not vitals.read(flaky).notices, 5)
+    assert in_force(flaky) == ["second"]

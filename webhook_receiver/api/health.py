@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from prometheus_client import REGISTRY
 
 from steward.errors import JournalUnavailableError
-from steward.journal import vitals
+from steward.journal import notices, vitals
 from steward.journal.vitals import Vitals
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.query import example
@@ -63,6 +63,7 @@ def show_health(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
             "poller": _holder(found, "poll", "No poller runs: missed webhooks stay missed."),
             "sweep": _holder(found, "sweep", "No sweep runs: retries and waits stand still."),
             "workers": _workers(found),
+            "policy": _policy(found),
         }
     worst = max((finding.status for finding in findings.values()), key=_WORST.index)
     return {
@@ -126,6 +127,13 @@ def _workers(found: Vitals) -> Finding:
         return Finding("unknown", "No attempt is recorded yet.")
     ago = (found.now - found.last_attempt_at).total_seconds()
     return Finding("ok", f"Nothing due waits; the last attempt ended {ago:.0f} s ago.")
+
+
+def _policy(found: Vitals) -> Finding:
+    refused = found.notices.get(notices.POLICY)
+    if refused is None:
+        return Finding("ok", "No policy file was refused.")
+    return Finding("degraded", f"A changed file was refused; the last good one holds. {refused}")
 
 
 def _seconds(found: Vitals | None, name: str) -> float | None:

@@ -89,6 +89,13 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "notices",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("noted_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_notices")),
+    )
+    op.create_table(
         "pauses",
         sa.Column("scope", sa.String(length=1600), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -380,6 +387,7 @@ def downgrade() -> None:
     op.drop_table("polls")
     op.drop_table("policies")
     op.drop_table("pauses")
+    op.drop_table("notices")
     with op.batch_alter_table("models", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_models_living",
