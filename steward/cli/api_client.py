@@ -143,7 +143,7 @@ def find_target(settings: Settings) -> Target:
     The token of the data directory is an admin's here: it never goes to another machine that
     STEWARD_URL names.
     """
-    running = _read_running(settings)
+    running = str(read_up(settings).get("receiver") or "").rstrip("/")
     if settings.url:
         url, found_in = settings.url, "STEWARD_URL"
     elif running:
@@ -178,13 +178,13 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _read_running(settings: Settings) -> str | None:
+def read_up(settings: Settings) -> Document:
+    """What `steward up` wrote about the stack that runs in our data directory; else nothing."""
     try:
         document = json.loads((settings.data_dir / "up.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    receiver = document.get("receiver") if isinstance(document, dict) else None
-    return str(receiver).rstrip("/") if receiver else None
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _about_token(target: Target) -> str:

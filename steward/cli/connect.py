@@ -1,11 +1,14 @@
 """``steward connect``: Steward's webhook at MLflow, created, repaired and tested."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import SecretStr
 
+from steward.cli.api_client import read_up
 from steward.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -40,8 +43,8 @@ def connect(
 
     Exit code: 0 it works, 1 it does not (the output says why), 4 MLflow cannot be reached.
     """
-    settings = load_settings(webhook_url=url)
-    if not dry_run and not as_json:
+    settings = beside_up(load_settings(webhook_url=url))
+    if not dry_run and not as_json and not _wrong(settings):
         typer.echo(f"Asking MLflow to deliver to {webhook_url(settings)} ...", err=True)
     result = connect_installation(settings, take_over=take_over, rotate=rotate, dry_run=dry_run)
     typer.echo(json.dumps(asdict(result), indent=2) if as_json else told(result, is_dry=dry_run))
@@ -72,9 +75,33 @@ def connect_installation(
     )
 
 
+def beside_up(settings: Settings) -> Settings:
+    """The settings, and where they say nothing what `steward up` chose for this data directory."""
+    running = read_up(settings)
+    found: dict[str, object] = {}
+    if not settings.mlflow_tracking_uri and running.get("mlflow"):
+        found["mlflow_tracking_uri"] = running["mlflow"]
+    if not settings.webhook_url and running.get("receiver"):
+        found["webhook_url"] = f"{running['receiver'].rstrip('/')}/webhooks/mlflow"
+    if not settings.webhook_secrets:
+        file = settings.data_dir / "secrets" / "webhook-secret"
+        with suppress(OSError):
+            found["webhook_secrets"] = (SecretStr(file.read_text(encoding="utf-8").strip()),)
+    return settings.model_copy(update=found)
+
+
 def webhook_url(settings: Settings) -> str:
     """Where MLflow is to deliver."""
     return settings.webhook_url or f"{settings.receiver_url}/webhooks/mlflow"
+
+
+def _wrong(settings: Settings) -> tuple[str, ...]:
+    """What cannot work, so that MLflow is not asked; ConfigurationError without its address."""
+    from steward.clients.mlflow_webhook_diagnosis import local_problems
+    from steward.wiring import tracking_uri
+
+    secret = "".join(each.get_secret_value() for each in settings.webhook_secrets[:1])
+    return local_problems(tracking_uri(settings), webhook_url(settings), secret)
 
 
 def told(result: "ConnectResult", *, is_dry: bool = False) -> str:

@@ -22,21 +22,17 @@ ADMIN = (
     "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (or MLFLOW_TRACKING_TOKEN) of one, "
     "once; or go on without a webhook: the poller finds every change, some seconds later."
 )
+# Both settings at once: MLflow names the second refusal only when the first is out of the way.
+_CLOSED = (
+    "MLflow's server sends webhooks to https:// and public addresses only. Start it with "
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https (for http://) and with "
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true (for loopback and private addresses), or give the "
+    "receiver a public https:// address (STEWARD_WEBHOOK_URL)."
+)
 _BY_REFUSAL = {
-    "invalid webhook url scheme": (
-        "MLflow's server does not send webhooks to http:// addresses. Give the receiver one with "
-        "https:// (STEWARD_WEBHOOK_URL), or start MLflow with "
-        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES=http,https."
-    ),
-    "non-public ip address": (
-        "MLflow's server does not send webhooks to private addresses. Start it with "
-        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true, or give the receiver a public address "
-        "(STEWARD_WEBHOOK_URL)."
-    ),
-    "not a public ip address": (
-        "MLflow's server reached a private address and stopped there. Start it with "
-        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS=true."
-    ),
+    "invalid webhook url scheme": _CLOSED,
+    "non-public ip address": _CLOSED,
+    "not a public ip address": _CLOSED,
     "cannot resolve webhook url": (
         "MLflow's server cannot resolve the receiver's host name. Set STEWARD_WEBHOOK_URL to an "
         "address that works on MLflow's machine."
