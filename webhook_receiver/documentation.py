@@ -41,6 +41,11 @@ _REFUSALS = {
     "422": "JSON of the wrong form (kept, with the reason)",
     "503": "The journal cannot take it now; send it again",
 }
+_TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of `steward token create`. Loopback reads without one.",
+}
 _HEADERS = ("X-MLflow-Signature", "X-MLflow-Timestamp", "X-MLflow-Delivery-Id")
 
 
@@ -57,11 +62,26 @@ def install(app: FastAPI) -> None:
                 "/webhooks/mlflow": {"post": _webhook("receive_mlflow")},
                 "/webhooks/mlflow/{registry}": {"post": _webhook("receive_mlflow_of_registry")},
             }
+            _say_operators(document)
             _say_problems(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's own way to extend it
+
+
+def _say_operators(document: dict[str, Any]) -> None:
+    """Who may call, and how those are refused, is the same for every operator's call."""
+    document["components"]["securitySchemes"] = {"token": _TOKEN}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if not path.startswith("/api/v1/") or method == "put":  # replicas sign theirs
+                continue
+            operation["security"] = [{"token": []}, {}]
+            operation["responses"].setdefault("401", {"description": "Who calls is not known"})
+            if "{" in path:
+                told = {"description": "The journal does not know it"}
+                operation["responses"].setdefault("404", told)
 
 
 def _say_problems(document: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """RFC 9457 problem details: how the receiver says no, everywhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,16 @@ from starlette.exceptions import HTTPException
 from steward.errors import DeliveryRejected, JournalUnavailableError
 from steward.logs import get_logger
 
+# How pydantic's commonest findings are said, after the name of what is wrong.
+_TOLD = {
+    "missing": "is missing",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than_equal": "must be greater than or equal to {ge}",
+    "less_than_equal": "must be less than or equal to {le}",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "literal_error": "must be {expected}",
+}
 MEDIA_TYPE = "application/problem+json"
 log = get_logger()
 
@@ -70,12 +80,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> Response:
-        wrong = [
-            {"at": ".".join(str(part) for part in each["loc"]), "problem": each["msg"]}
-            for each in error.errors()
-        ]
-        detail = "; ".join(f"{each['at']}: {each['problem']}" for each in wrong)
-        return problem(422, detail, code="invalid", errors=wrong)
+        errors = error.errors()
+        wrong = [{"at": ".".join(map(str, each["loc"])), "problem": _told(each)} for each in errors]
+        return problem(422, told(errors), code="invalid", errors=wrong)
 
     @app.exception_handler(DeliveryRejected)
     async def _rejected(_request: Request, error: DeliveryRejected) -> Response:
@@ -90,6 +97,28 @@ def install(app: FastAPI) -> None:
     async def _failed(request: Request, error: Exception) -> Response:
         log.error("request_failed", path=request.url.path, exc_info=error)
         return problem(500, "Steward failed to answer; its log says why.")
+
+
+def told(errors: Sequence[Mapping[str, Any]]) -> str:
+    """What pydantic found, as one sentence for people: names, not places in our code."""
+    return "; ".join(f"{_name(each)} {_told(each)}".strip() for each in errors)
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    kind, values = error["type"], error.get("ctx", {})
+    if kind == "string_too_short" and values.get("min_length") == 1:
+        return "must not be empty"
+    if kind in _TOLD:
+        return _TOLD[kind].format(**values)
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
+
+
+def _name(error: Mapping[str, Any]) -> str:
+    """Of the wrong part, without where it came from; a message of pydantic's own gets a colon."""
+    name = ".".join(str(part) for part in error["loc"][1:])
+    is_clause = _told(error).startswith(("must ", "is "))
+    return name if is_clause or not name else f"{name}:"
 
 
 def _code_of(status: int) -> str:

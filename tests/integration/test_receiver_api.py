@@ -354,7 +354,7 @@ def test_a_pause_stands_until_it_is_ended(here: Receiver):
 def test_health_names_every_dependency(here: Receiver):
     found = get(here, "/api/v1/health")
 
-    names = {"journal", "broker", "registry", "poller", "sweep", "workers"}
+    names = {"journal", "broker", "registry", "poller", "sweep", "workers", "policy"}
     assert set(found["dependencies"]) == names
     assert found["status"] == "degraded"
     assert any(problem.startswith("sweep: ") for problem in found["problems"])
@@ -389,3 +389,43 @@ def test_health_tells_of_a_refused_policy_file_until_it_is_over(here: Receiver):
     assert refused["dependencies"]["policy"]["status"] == "degraded"
     assert any("steward.yaml:2: expected a list" in problem for problem in refused["problems"])
     assert get(here, "/api/v1/health")["dependencies"]["policy"]["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/api/v1/models?modle=x", "no query parameter modle; there are cursor, limit, q."),
+        ("/api/v1/models/fraud?versoin=1", "versoin; there are registry, workspace."),
+        ("/api/v1/models/fraud/explain?v=1", "v; there are at, registry, version, workspace."),
+        ("/api/v1/models/fraud/versions/1?x=1", "x; there are registry, workspace."),
+        ("/api/v1/models/fraud/versions/1/verdict?waits=1", "there are for, registry, wait,"),
+        ("/api/v1/replicas?modell=fraud", "modell; there are model."),
+        ("/api/v1/health?x=1", "x; this call takes none."),
+    ],
+)
+def test_a_misspelt_parameter_is_told_with_the_valid_ones(here: Receiver, path: str, named: str):
+    answer = here.client.get(path)
+
+    assert answer.status_code == 422
+    assert named in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/api/v1/events?q=", "q must not be empty"),
+        ("/api/v1/events?limit=many", "limit must be a whole number"),
+        ("/api/v1/events?modle=x", "there is no filter modle; there are"),
+    ],
+)
+def test_what_is_wrong_is_told_in_our_words(here: Receiver, path: str, detail: str):
+    answer = here.client.get(path)
+
+    assert answer.json()["detail"].startswith(detail)
+
+
+def test_openapi_tells_how_operators_are_refused(here: Receiver):
+    answers = get(here, "/openapi.json")["paths"]["/api/v1/models/{name}"]["get"]["responses"]
+
+    assert {"401", "404"} <= answers.keys()
+    assert "application/problem+json" in answers["401"]["content"]

@@ -10,7 +10,6 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
 from steward.journal.audit import Role, Token
@@ -19,9 +18,6 @@ from webhook_receiver.room import ThisRoom
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 _CHALLENGE = {"www-authenticate": "Bearer"}
-bearer = HTTPBearer(
-    auto_error=False, description="A token of `steward token create`. Loopback reads without one."
-)
 
 
 @dataclass(frozen=True, slots=True)

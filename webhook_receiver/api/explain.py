@@ -14,13 +14,13 @@ from webhook_receiver.api.models import (
     unknown_version,
     verdict_of,
 )
-from webhook_receiver.api.query import example
+from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.api.replicas import fleet_of
 from webhook_receiver.api.sentences import sentence_of
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import ThisRoom
 
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN_PARAMETERS])
 
 
 @router.get(

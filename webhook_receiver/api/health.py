@@ -11,7 +11,7 @@ from steward.errors import JournalUnavailableError
 from steward.journal import notices, vitals
 from steward.journal.vitals import Vitals
 from webhook_receiver.api.access import ThisCaller
-from webhook_receiver.api.query import example
+from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.room import ThisRoom
 
 POLL_IS_LATE = timedelta(minutes=2)
@@ -33,6 +33,7 @@ class Finding:
 
 @router.get(
     "/health",
+    dependencies=[KNOWN_PARAMETERS],
     summary="Every dependency by name",
     responses=example(
         {

@@ -12,7 +12,7 @@ from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.ports import Verdict
 from webhook_receiver.api.access import Caller, ThisCaller
 from webhook_receiver.api.events import item_of
-from webhook_receiver.api.query import Place, example, place_of
+from webhook_receiver.api.query import KNOWN_PARAMETERS, Place, example, place_of
 from webhook_receiver.api.replicas import fleet_of
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
@@ -20,7 +20,7 @@ from webhook_receiver.room import Room, ThisRoom
 SHOWN_VERSIONS = 25
 SHOWN_EVENTS = 20
 ThisPlace = Annotated[Place, Depends(place_of)]
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN_PARAMETERS])
 
 _MODEL = {
     "name": "fraud",

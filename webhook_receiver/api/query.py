@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
+from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from steward.events import ModelRef
 from steward.journal.queries import EventFilter
+from webhook_receiver.api.access import ThisCaller
+from webhook_receiver.problems import ProblemError
 
 
 def _aware(value: datetime) -> datetime:
@@ -89,6 +92,25 @@ def place_of(
 ) -> Place:
     """The place that a query string names."""
     return Place(registry=registry, workspace=workspace)
+
+
+async def _refuse_unknown(request: Request, _caller: ThisCaller) -> None:
+    """ProblemError (422) for a query parameter that the route does not take."""
+    valid = _parameters(request.scope["route"].dependant)
+    unknown = sorted(request.query_params.keys() - valid)
+    if unknown:
+        there = f"there are {', '.join(sorted(valid))}" if valid else "this call takes none"
+        told = ", ".join(unknown)[:200]
+        raise ProblemError(422, "invalid", f"There is no query parameter {told}; {there}.")
+
+
+def _parameters(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_parameters(each) for each in dependant.dependencies))
+
+
+KNOWN_PARAMETERS = Depends(_refuse_unknown)
+"""For routes and routers: a misspelt parameter is refused, after its caller is known."""
 
 
 def example(document: Any, description: str = "Successful") -> dict[int | str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from steward.events import ModelRef
 from steward.journal import fleet
 from steward.journal.fleet import Heartbeat
 from webhook_receiver.api.access import ThisCaller, is_this_machine
-from webhook_receiver.api.query import example, shown
+from webhook_receiver.api.query import KNOWN_PARAMETERS, example, shown
 from webhook_receiver.door import read_body
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
@@ -57,6 +57,7 @@ class Beat(BaseModel):
 @router.get(
     "/replicas",
     summary="Desired and actual version of every replica",
+    dependencies=[KNOWN_PARAMETERS],
     responses=example({"items": [_REPLICA]}),
 )
 def list_replicas(room: ThisRoom, caller: ThisCaller, model: str | None = None) -> dict[str, Any]:

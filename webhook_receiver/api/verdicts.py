@@ -10,12 +10,12 @@ from steward.events import ModelRef
 from steward.journal.catalog import Standing
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.models import ThisPlace, unknown_version
-from webhook_receiver.api.query import example
+from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.room import ThisRoom
 
 LONGEST_WAIT = 300
 Goal = Literal["decided", "promoted", "serving"]
-router = APIRouter(prefix="/api/v1/models", tags=["models"])
+router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN_PARAMETERS])
 
 
 def is_decided(standing: Standing, _version: str) -> bool:
