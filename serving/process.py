@@ -40,9 +40,11 @@ def run(
     """Serve ``model`` until SIGTERM or Ctrl-C; does not return. Port 0 takes any free one.
 
     Raises:
-        ConfigurationError: the address cannot be bound.
+        ConfigurationError: no MLFLOW_TRACKING_URI, no usable data directory, or the address cannot
+            be bound.
 
     """
+    _check(settings)
     listener = _listen(host, port)
     _configure(settings, workspace)
     port = listener.getsockname()[1]
@@ -68,6 +70,21 @@ def run(
     sys.stderr.flush()
     # A load or prediction that hangs in its thread must not hold the process.
     os._exit(code if isinstance(code, int) else 1)
+
+
+def _check(settings: Settings) -> None:
+    if not settings.mlflow_tracking_uri:  # MLflow would make a database of its own right here
+        raise ConfigurationError(
+            "MLFLOW_TRACKING_URI is not set. Set it to the MLflow server whose models this replica "
+            "serves, such as http://mlflow.example.com:5000."
+        )
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The replica cannot keep models in {settings.data_dir.absolute()}: {error.strerror}. "
+            "Set STEWARD_DATA_DIR to a directory where this user may write."
+        ) from error
 
 
 def _configure(settings: Settings, workspace: str) -> None:

@@ -63,8 +63,8 @@ class Settings(BaseSettings):
     mode: Literal["observe", "recommend", "act"] | None = None
     data_dir: Path = Path(".steward")
     host: str = "127.0.0.1"
-    port: int = 8800
-    health_port: int | None = None
+    port: int = Field(8800, ge=0, le=65_535)
+    health_port: int | None = Field(None, ge=0, le=65_535)
     url: str | None = None
     token: SecretStr | None = None
     webhook_url: str | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from steward.errors import ConfigurationError
 
 LOOPBACK = "127.0.0.1"
+HIGHEST = 65_535
 
 
 class Ports:
@@ -26,9 +27,11 @@ class Ports:
         """The asked port, or the default, or the next free one after it (and ``moved`` says so).
 
         Raises:
-            ConfigurationError: a port that was asked for is taken.
+            ConfigurationError: a port that was asked for is taken, or is none.
 
         """
+        if asked is not None and not 1 <= asked <= HIGHEST:
+            raise ConfigurationError(f"{asked} for {what} is no port: expected 1 to {HIGHEST}.")
         if asked is not None:
             if not self._claim(asked, host):
                 raise ConfigurationError(

@@ -2,13 +2,20 @@
 
 import gc
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from steward import __version__
 from steward.errors import ConfigurationError, StewardError, TransientError
 
 USAGE, UNREACHABLE = 2, 4
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"steward {__version__}")
+        raise typer.Exit
 
 
 def build() -> typer.Typer:
@@ -19,11 +26,11 @@ def build() -> typer.Typer:
 
     app = typer.Typer(
         name="steward",
-        help="Event-driven automation for the MLflow Model Registry.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         add_completion=False,
     )
+    app.callback()(_steward)
     app.command()(up.up)
     app.command()(demo.demo)
     roles.register(app)
@@ -33,6 +40,16 @@ def build() -> typer.Typer:
     app.add_typer(tokens.app, name="token")
     operators.register(app)
     return app
+
+
+def _steward(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Event-driven automation for the MLflow Model Registry."""
 
 
 def main() -> None:
@@ -45,6 +62,14 @@ def main() -> None:
         _fail(str(error), UNREACHABLE)
     except StewardError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(
+            f"{error.filename}: {error.strerror}. Steward keeps its files in STEWARD_DATA_DIR (or "
+            "--data-dir): it must be a directory where this user may write.",
+            USAGE,
+        )
     finally:
         gc.freeze()  # or Python walks MLflow's 200,000 objects once more before it ends: a second
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from steward import logs
+from steward.cli.addresses import HIGHEST
 from steward.settings import Settings, load_settings
 
 QUEUE_HELP = "Which dispatches: default (threads) or validation (forked processes)."
@@ -15,7 +16,9 @@ QUEUE_HELP = "Which dispatches: default (threads) or validation (forked processe
 
 def receiver(
     host: Annotated[str | None, typer.Option(help="Address to bind (STEWARD_HOST).")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to bind (STEWARD_PORT).")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to bind (STEWARD_PORT).", min=0, max=HIGHEST)
+    ] = None,
 ) -> None:
     """Take deliveries and serve the operators' API."""
     settings = load_settings(host=host, port=port)
@@ -53,7 +56,9 @@ def poller() -> None:
 def replica(
     model: Annotated[str, typer.Option(help="Name of the registered model to serve.")],
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to bind; 0 takes any free one.")] = 8900,
+    port: Annotated[
+        int, typer.Option(help="Port to bind; 0 takes any free one.", min=0, max=HIGHEST)
+    ] = 8900,
     replica_id: Annotated[
         str | None, typer.Option(help="Its name; by default of model, host and port.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from steward.errors import ConfigurationError
 from steward.journal import audit
 from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
@@ -23,11 +24,15 @@ def create(
     models: Annotated[
         list[str] | None, typer.Option("--model", help="Limit it to models (glob); repeat.")
     ] = None,
+    *,
+    init: Annotated[
+        bool, typer.Option("--init", help="Make the journal if there is none.")
+    ] = False,
 ) -> None:
     """Make a token. It is printed once and kept only as a digest."""
     for known in audit.ROLES:
         if role == known:
-            with _journal() as journal:
+            with _journal(may_make=init) as journal:
                 secret, token = audit.create_token(journal, owner=owner, role=known, models=models)
             typer.echo(secret)
             typer.echo(
@@ -64,8 +69,17 @@ def revoke(token_id: Annotated[str, typer.Argument(help="See `steward token list
 
 
 @contextmanager
-def _journal() -> Iterator[Journal]:
-    journal = open_journal(load_settings(), Routing({}))
+def _journal(*, may_make: bool = False) -> Iterator[Journal]:
+    settings = load_settings()
+    place = settings.data_dir.absolute()
+    if not may_make and not settings.database_url and not (place / "steward.db").exists():
+        # Made silently in a wrong folder, its tokens would open nothing, and nobody would know why.
+        raise ConfigurationError(
+            f"There is no journal in {place}. Set STEWARD_DATA_DIR to the one of your installation "
+            "(`steward up` prints it), or start `steward receiver` there first; `steward token "
+            "create --init` makes the journal for a receiver that others reach."
+        )
+    journal = open_journal(settings, Routing({}))
     try:
         yield journal
     finally:

@@ -5,6 +5,7 @@ IMMEDIATE``, so two processes wait for each other instead of failing. Times are 
 """
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -156,7 +157,8 @@ def open_engine(url: str) -> Engine:
     """An engine with the journal's settings for its kind of database.
 
     Raises:
-        ConfigurationError: a URL of another kind of database, or one that cannot be read.
+        ConfigurationError: a URL of another kind of database, one that cannot be read, or a
+            place where this user may not write.
 
     """
     parsed = make_url(url)
@@ -169,8 +171,7 @@ def open_engine(url: str) -> Engine:
             "postgresql://USER:PASSWORD@HOST/DATABASE."
         )
     if parsed.database and parsed.database != ":memory:":
-        # Ours alone, whichever command makes it first: keys and captured bodies lie there as well.
-        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_place(Path(parsed.database))
     engine = create_engine(
         parsed,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MILLISECONDS / 1000},
@@ -181,6 +182,29 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_place(file: Path) -> None:
+    """The directory of a SQLite file; both must take writes, as SQLite's own error names neither.
+
+    The file is not opened here: closing it again would drop the locks of this process's others.
+    """
+    try:
+        # Ours alone, whichever command makes it first: keys and captured bodies lie there as well.
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if file.parent.is_file() else error.strerror
+    else:
+        if file.is_dir():
+            reason = f"{file.name} is a directory"
+        elif all(os.access(each, os.W_OK) for each in (file.parent, file) if each.exists()):
+            return
+        else:
+            reason = "Permission denied"
+    raise ConfigurationError(
+        f"The journal cannot be kept in {file.parent}: {reason}. Set STEWARD_DATA_DIR (or "
+        "--data-dir, or STEWARD_DATABASE_URL) to a place where this user may write."
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -270,6 +270,10 @@ def test_a_replica_registers_follows_and_says_goodbye(
     assert len({beat["boot_id"] for beat in beats}) == 1
 
 
-def test_a_taken_port_is_said_at_once(replica: ReplicaProcess) -> None:
+def test_a_taken_port_is_said_at_once(replica: ReplicaProcess, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{replica.port}"):
-        run(Settings(_env_file=None), model="told", port=replica.port)
+        run(
+            Settings(_env_file=None, MLFLOW_TRACKING_URI="http://127.0.0.1:1", data_dir=tmp_path),
+            model="told",
+            port=replica.port,
+        )
