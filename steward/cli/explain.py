@@ -10,6 +10,7 @@ from handlers.messages import compose
 from handlers.wording import Links
 from steward.cli import options, tables
 from steward.cli.api_client import Api, Document, connect, path_of
+from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import get_model
 from steward.cli.replicas import print_replicas
 from steward.cli.timeline import attempt_told, dispatch_name
@@ -50,10 +51,11 @@ def explain(
     _print_standing(found, account)
     tables.heading("What happened")
     tables.timeline(line for step in found["steps"] if _is_told(step) for line in _lines(step))
-    desired = found["now"]["desired"]
-    wants = f", which should serve version {desired['version']}" if desired else ""
-    tables.heading(f"Replicas{wants}")
-    print_replicas(found["now"]["replicas"])
+    now = found["now"]
+    tables.heading(f"Replicas ({replicas_follow(now['desired'], now['production'])})")
+    print_replicas(now["replicas"])
+    if note := reloads_nothing(now["policy"], now["desired"]):
+        tables.say(note)
     tables.heading("What to do")
     for line in _next(found, account):
         tables.say(line, indent="  ")
@@ -75,12 +77,13 @@ def _print_standing(found: Document, account: Message | None) -> None:
     where = "in Production" if now["is_production"] else f"not Production, which is {production}"
     typer.secho(f"{tables.clean(found['model'])} version {found['version']} is {where}.", bold=True)
     at = f", {tables.when(verdict['at'])}" if verdict["at"] else ""
+    by = f", by {verdict['policy']}" if verdict.get("policy") else ""
     tables.facts(
         [
-            ("Verdict", f"{verdict['verdict']}{at}"),
+            ("Verdict", f"{verdict['verdict']}{at}{by}"),
             *[("Because", reason) for reason in verdict["reasons"]],
             *(account.facts if account else ()),
-            ("Policy", verdict.get("policy")),
+            ("Policy", policy_told(now["policy"])),
         ]
     )
 
@@ -119,7 +122,12 @@ def _next(found: Document, account: Message | None) -> list[str]:
     behind = [each for each in now["replicas"] if each["is_live"] and not each["is_current"]]
     if now["is_production"] and behind:
         ids = ", ".join(each["id"] for each in behind)
-        lines.append(f"Not every replica follows; look at the log of {ids}.")
+        is_told = now["desired"] or now["policy"]["mode"] == "act"
+        lines.append(
+            f"Not every replica follows; look at the log of {ids}."
+            if is_told
+            else f"Not every replica serves it; they load it when they start again: {ids}."
+        )
     if now["verdict"] and now["verdict"]["verdict"] == "waiting":
         lines.append(f"Wait: steward wait {model} {found['version']}")
     lines += account.next_steps if account else ()

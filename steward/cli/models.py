@@ -6,6 +6,7 @@ import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import connect
+from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import PAGE, get_model
 from steward.cli.replicas import print_replicas
 
@@ -71,7 +72,7 @@ def show(
 
 def _print_model(found: dict[str, Any]) -> None:
     typer.secho(tables.clean(found["name"]), bold=True)
-    paused, desired, decisions = found["paused"], found["desired"], found["decisions"]
+    paused, desired = found["paused"], found["desired"]
     tables.facts(
         [
             ("Production", f"version {found['production']}" if found["production"] else "none"),
@@ -81,7 +82,7 @@ def _print_model(found: dict[str, Any]) -> None:
             ("tags", found["tags"]),
             ("deleted", tables.when(found["deleted_at"]) if found["deleted_at"] else None),
             ("automation", f"paused by {paused['by']}: {paused['reason']}" if paused else "runs"),
-            ("policy", decisions[0]["data"].get("policy") if decisions else "has decided nothing"),
+            ("policy", policy_told(found["policy"])),
         ]
     )
     tables.heading(f"Versions ({found['version_count']})")
@@ -91,11 +92,13 @@ def _print_model(found: dict[str, Any]) -> None:
         at += [f"alias {alias}" for alias in each["aliases"]]
         where = f" ({', '.join(at)})" if at else ""
         reasons = "; ".join(verdict["reasons"])
-        told = f"{verdict['verdict']}{where}" + (f": {reasons}" if reasons else "")
+        by = f" [by {verdict['policy']}]" if verdict.get("policy") else ""
+        told = f"{verdict['verdict']}{where}" + (f": {reasons}" if reasons else "") + by
         tables.say(told, indent=f"  {each['version']:>4}  ")
-    wants = f"should serve version {desired['version']}" if desired else "nothing to serve yet"
-    tables.heading(f"Replicas ({wants})")
+    tables.heading(f"Replicas ({replicas_follow(desired, found['production'])})")
     print_replicas(found["replicas"])
+    if note := reloads_nothing(found["policy"], desired):
+        tables.say(note)
     typer.echo(f"\nWhy: steward explain {tables.quoted(found['name'])}")
 
 

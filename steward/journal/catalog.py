@@ -98,6 +98,13 @@ def find_model(connection: Connection, model: ModelRef) -> KnownModel | None:
     return _known(row, _facets(connection, [row.id]).get(row.id, {})) if row else None
 
 
+def champions(journal: Journal, wanted: Iterable[ModelRef]) -> dict[ModelRef, str]:
+    """What is Production of these models, as last observed; those that have one."""
+    with journal.read() as connection:
+        found = {model: find_model(connection, model) for model in wanted}
+    return {model: known.production for model, known in found.items() if known and known.production}
+
+
 def versions_of(connection: Connection, known: KnownModel) -> dict[str, dict[str, Any]]:
     """Every version that is there, newest first, with its facets."""
     table = observed.c

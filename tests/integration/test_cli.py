@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from steward.events import EventType, NewEvent
-from steward.journal import audit, dispatches
+from steward.journal import audit, dispatches, policies
 from steward.journal.fleet import Heartbeat, record_heartbeats
 from steward.journal.ledger import JournalLedger
 from steward.journal.looking import look
+from steward.policy import PolicySet
 from steward.ports import Done, Intent, Skipped
 from tests.cli_support import run
 from tests.deliveries import created
@@ -336,3 +337,25 @@ def test_the_command_says_that_steward_is_not_there(here: Receiver):
 
     assert ran.returncode == 4
     assert "cannot be reached at http://127.0.0.1:1 (STEWARD_URL)" in ran.stderr
+
+
+def test_where_steward_only_recommends_replicas_are_compared_with_production(here: Receiver):
+    text = "version: 1\npolicies: [{name: mine, match: {models: ['*']}, mode: recommend}]\n"
+    policies.activate(here.journal, PolicySet.parse(text), file="steward.yaml")
+    here.deliver(created("1"))
+    finish(here, "validate", NewEvent(EventType.VALIDATED))
+    held = NewEvent(EventType.HELD, data={"policy": "old@0123456789ab", "reasons": ["recommended"]})
+    finish(here, "promote", held, champion="1")
+    for name, version in (("follows", "1"), ("stays", None)):
+        beat = Heartbeat(name, FRAUD, "http://127.0.0.1:1", version, 0, "ready", "b", None, None)
+        record_heartbeats(here.journal, [beat])
+
+    shown, told = run("models", "show", "fraud").out, run("explain", "fraud").out
+
+    for text in (shown, told):
+        assert "Replicas (start with Production, version 1)" in text
+        assert "Steward reloads nothing in mode recommend; replicas follow the registry" in text
+        assert "(mode recommend)" in text
+    assert "policy      mine@" in shown.lower()
+    assert "recommended [by old@0123456789ab]" in shown
+    assert "Not every replica serves it; they load it when they start again: stays." in told

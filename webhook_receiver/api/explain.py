@@ -8,9 +8,11 @@ from steward.journal import catalog, history, queries
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.events import attempt_of, dispatch_of
 from webhook_receiver.api.models import (
+    EXAMPLE_POLICY,
     EXAMPLE_VERDICT,
     ThisPlace,
     find_model,
+    policy_of,
     unknown_version,
     verdict_of,
 )
@@ -42,7 +44,13 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN
                     "dispatches": [{"handler": "validate", "state": "succeeded", "attempts": []}],
                 }
             ],
-            "now": {"production": "6", "verdict": EXAMPLE_VERDICT, "desired": None, "replicas": []},
+            "now": {
+                "production": "6",
+                "verdict": EXAMPLE_VERDICT,
+                "policy": EXAMPLE_POLICY,
+                "desired": None,
+                "replicas": [],
+            },
         }
     ),
 )
@@ -79,6 +87,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         ids = [row.id for rows in dispatches.values() for row in rows]
         attempts = queries.attempts_of(connection, ids)
         effects = catalog.effects_of(connection, ids)
+        policy = policy_of(room, connection, known)
         verdict = history.standing_verdict(connection, known.model, version)
     return {
         "model": known.model.name,
@@ -107,6 +116,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
             "production": known.production,
             "is_production": known.production == version,
             "verdict": verdict_of(verdict),
+            "policy": policy,
             **fleet_of(room, known.model),
         },
     }

@@ -4,11 +4,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
+from sqlalchemy import Connection
 
 from steward.events import EventType, ModelRef
-from steward.journal import catalog, history, queries
+from steward.journal import catalog, history, policies, queries
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
+from steward.policy import Mode
+from steward.policy.checks import NO_POLICY
 from steward.ports import Verdict
 from webhook_receiver.api.access import Caller, ThisCaller
 from webhook_receiver.api.events import item_of
@@ -35,6 +38,7 @@ _MODEL = {
     "created_at": "2026-01-05T09:00:00+00:00",
     "deleted_at": None,
 }
+EXAMPLE_POLICY = {"name": "fraud", "ref": "fraud@3f9a11", "mode": "act"}
 EXAMPLE_VERDICT = {
     "verdict": "held",
     "reasons": ["test_auc 0.871 beats Production's 0.862 by 0.009, less than the margin of 0.02"],
@@ -75,6 +79,7 @@ def list_models(
         _MODEL
         | {
             "versions": [{"version": "7", "stage": "None", "verdict": EXAMPLE_VERDICT}],
+            "policy": EXAMPLE_POLICY,
             "decisions": [],
             "past_production": ["6", "4"],
             "desired": {"version": "6", "generation": 3},
@@ -92,6 +97,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
             connection, known.model, types=tuple(history.DECISIONS), limit=SHOWN_EVENTS
         )
         document = _model(known, history.pause_of(connection, known.model)) | {
+            "policy": policy_of(room, connection, known),
             "version_count": len(versions),
             "versions": [
                 {
@@ -183,6 +189,17 @@ def unknown_version(model: ModelRef, version: str) -> ProblemError:
         f"see GET /api/v1/models/{quote(model.name, safe='')}.",
         verdict="unknown",
     )
+
+
+def policy_of(room: Room, connection: Connection, known: KnownModel) -> dict[str, Any]:
+    """What governs the model now, and how much it lets Steward do here; a name of None: nothing."""
+    policy = policies.active(connection).governing(known.model, known.of_kind("tag"))
+    is_governed = policy.name != NO_POLICY
+    return {
+        "name": policy.name if is_governed else None,
+        "ref": policy.ref if is_governed else None,
+        "mode": Mode.lowest(policy.mode, room.settings.mode),
+    }
 
 
 def verdict_of(verdict: Verdict | None) -> dict[str, Any] | None:

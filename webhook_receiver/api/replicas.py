@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from steward import signing
 from steward.errors import DeliveryRejected
 from steward.events import ModelRef
-from steward.journal import fleet
+from steward.journal import catalog, fleet
 from steward.journal.fleet import Heartbeat
 from webhook_receiver.api.access import ThisCaller, is_this_machine
 from webhook_receiver.api.query import KNOWN_PARAMETERS, example, shown
@@ -61,7 +61,10 @@ class Beat(BaseModel):
     responses=example({"items": [_REPLICA]}),
 )
 def list_replicas(room: ThisRoom, caller: ThisCaller, model: str | None = None) -> dict[str, Any]:
-    """Those heard of in the last hour; `is_live` is false after 15 s without a heartbeat."""
+    """Those heard of in the last hour; `is_live` is false after 15 s without a heartbeat.
+
+    `is_current` compares with `desired`, or with Production where Steward desires nothing.
+    """
     items = [
         item
         for item in _items(room)
@@ -135,10 +138,12 @@ def fleet_of(room: Room, model: ModelRef) -> dict[str, Any]:
 def _items(room: Room) -> list[dict[str, Any]]:
     now, beats = fleet.all_replicas(room.journal)
     wanted = fleet.all_desired(room.journal)
+    champions = catalog.champions(room.journal, {beat.model for beat in beats} - wanted.keys())
     since = now - timedelta(seconds=fleet.LIVE_SECONDS)
     items = []
     for beat in beats:
         desired = wanted.get(beat.model)
+        follows = desired.version if desired else champions.get(beat.model)
         items.append(
             {
                 "id": beat.id,
@@ -150,7 +155,7 @@ def _items(room: Room) -> list[dict[str, Any]]:
                 "generation": beat.generation,
                 "state": beat.state,
                 "is_live": beat.seen_at >= since and beat.state != "stopping",
-                "is_current": desired is not None and desired.version == beat.version,
+                "is_current": follows is not None and follows == beat.version,
                 "last_error": beat.last_error,
                 "started_at": beat.started_at,
                 "seen_at": beat.seen_at,
