@@ -20,7 +20,7 @@ from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
 from steward.journal.store import Journal
 from steward.settings import Settings
-from webhook_receiver import documentation, problems
+from webhook_receiver import api_page, documentation, problems
 from webhook_receiver.api import (
     commands,
     events,
@@ -86,6 +86,7 @@ def create_app(
     for module in (events, replays, models, verdicts, explain, commands, replicas, health, status):
         app.include_router(module.router)
     documentation.install(app)
+    api_page.install(app)
     return app
 
 

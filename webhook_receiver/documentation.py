@@ -13,6 +13,8 @@ ABOUT: dict[str, Any] = {
         "`Authorization: Bearer TOKEN` (`steward token create`). Errors are RFC 9457 problem "
         "details."
     ),
+    "docs_url": None,  # our own page instead: FastAPI's fetches its scripts from elsewhere
+    "redoc_url": None,
     "openapi_tags": [
         {"name": "webhooks", "description": "Deliveries, signed by their sender"},
         {"name": "events", "description": "What was journalled, and what became of it"},

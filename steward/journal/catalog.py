@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from steward.events import Event, EventType, ModelRef
-from steward.journal import fleet, history, queries
+from steward.journal import fleet, history, policies, queries
 from steward.journal.facets import CHAMPION, EXISTS
 from steward.journal.schema import effects, events, intents, models, observed
 from steward.journal.store import Journal
+from steward.policy import Policy
 from steward.ports import Desired, Replica, Verdict
 
 LONGEST_CHAIN = 500
@@ -96,6 +97,11 @@ def find_model(connection: Connection, model: ModelRef) -> KnownModel | None:
     )
     row = connection.execute(query).first()
     return _known(row, _facets(connection, [row.id]).get(row.id, {})) if row else None
+
+
+def governing(connection: Connection, known: KnownModel) -> Policy:
+    """The policy in force for a model."""
+    return policies.active(connection).governing(known.model, known.of_kind("tag"))
 
 
 def champions(journal: Journal, wanted: Iterable[ModelRef]) -> dict[ModelRef, str]:

@@ -1,5 +1,7 @@
 """The operators' API over real HTTP: events, replay, models, causes, commands."""
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -429,3 +431,16 @@ def test_openapi_tells_how_operators_are_refused(here: Receiver):
 
     assert {"401", "404"} <= answers.keys()
     assert "application/problem+json" in answers["401"]["content"]
+
+
+def test_the_page_of_the_api_shows_every_call_and_needs_nothing_from_elsewhere(here: Receiver):
+    answer = here.client.get("/docs")
+
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "<script" not in answer.text
+    assert not re.findall(r"(?:src|href)=\"(?:https?:)?//", answer.text)
+    for path, operations in get(here, "/openapi.json")["paths"].items():
+        assert f"<code>{path}</code>" in answer.text
+        for operation in operations.values():
+            assert operation["summary"] in html.unescape(answer.text)
+    assert here.client.get("/redoc").status_code == 404

@@ -87,7 +87,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         ids = [row.id for rows in dispatches.values() for row in rows]
         attempts = queries.attempts_of(connection, ids)
         effects = catalog.effects_of(connection, ids)
-        policy = policy_of(room, connection, known)
+        policy = catalog.governing(connection, known)
         verdict = history.standing_verdict(connection, known.model, version)
     return {
         "model": known.model.name,
@@ -116,7 +116,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
             "production": known.production,
             "is_production": known.production == version,
             "verdict": verdict_of(verdict),
-            "policy": policy,
+            "policy": policy_of(room, policy),
             **fleet_of(room, known.model),
         },
     }

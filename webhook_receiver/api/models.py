@@ -4,13 +4,12 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
-from sqlalchemy import Connection
 
 from steward.events import EventType, ModelRef
-from steward.journal import catalog, history, policies, queries
+from steward.journal import catalog, history, queries
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
-from steward.policy import Mode
+from steward.policy import Mode, Policy
 from steward.policy.checks import NO_POLICY
 from steward.ports import Verdict
 from webhook_receiver.api.access import Caller, ThisCaller
@@ -97,7 +96,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
             connection, known.model, types=tuple(history.DECISIONS), limit=SHOWN_EVENTS
         )
         document = _model(known, history.pause_of(connection, known.model)) | {
-            "policy": policy_of(room, connection, known),
+            "policy": policy_of(room, catalog.governing(connection, known)),
             "version_count": len(versions),
             "versions": [
                 {
@@ -191,9 +190,8 @@ def unknown_version(model: ModelRef, version: str) -> ProblemError:
     )
 
 
-def policy_of(room: Room, connection: Connection, known: KnownModel) -> dict[str, Any]:
+def policy_of(room: Room, policy: Policy) -> dict[str, Any]:
     """What governs the model now, and how much it lets Steward do here; a name of None: nothing."""
-    policy = policies.active(connection).governing(known.model, known.of_kind("tag"))
     is_governed = policy.name != NO_POLICY
     return {
         "name": policy.name if is_governed else None,
