@@ -54,14 +54,41 @@ def missing(api: Api, name: str, version: str | None, params: Mapping[str, Any])
     try:
         known = api.get(path_of("models", name), place)
     except NotFoundError:
-        names = [item["name"] for item in api.get("/models", {"limit": PAGE})["items"]]
-        return f"Steward knows no model {name}. {_nearest(name, names)}"
+        return _elsewhere(api, name, place) or _unknown(api, name)
     versions = [item["version"] for item in known["versions"]]
     if not versions:
         return f"Steward knows no version of {name}."
     more = f", the newest of {known['version_count']}" * (known["version_count"] > SHOWN)
     listed = ", ".join(versions[:SHOWN])
     return f"Steward knows no version {version} of {name}; its versions are {listed}{more}."
+
+
+def require_model(api: Api, name: str) -> None:
+    """NotFoundError where no registry has the model."""
+    if not _places(api, name):
+        raise NotFoundError(_unknown(api, name))
+
+
+def _elsewhere(api: Api, name: str, place: Mapping[str, Any]) -> str | None:
+    """Where the model is, if it is not where it was looked for."""
+    if places := _places(api, name):
+        asked = _place(place["registry"] or "default", place["workspace"])
+        return f"Steward knows no {name} in {asked}, but in {' and in '.join(places)}."
+    return None
+
+
+def _places(api: Api, name: str) -> list[str]:
+    items = api.get("/models", {"q": name, "limit": PAGE})["items"]
+    return [_place(each["registry"], each["workspace"]) for each in items if each["name"] == name]
+
+
+def _place(registry: str, workspace: str | None) -> str:
+    return f"registry {registry}" + (f", workspace {workspace}" if workspace else "")
+
+
+def _unknown(api: Api, name: str) -> str:
+    names = [item["name"] for item in api.get("/models", {"limit": PAGE})["items"]]
+    return f"Steward knows no model {name}. {_nearest(name, names)}"
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -4,7 +4,7 @@ Works on this installation's own settings and policy file; asks no other process
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, NoReturn, TypeVar
 
@@ -64,14 +64,30 @@ def send_examples(
     if is_printed:
         _show(notification, channels if channel else {})
         return
+    half = _missing_half(settings, channels.values()) if channel is None else None
+    if half:
+        typer.echo(half, err=True)
     if not channels:
+        if half:
+            raise typer.Exit(1)
         typer.echo(HOW_TO_CONFIGURE, err=True)
         raise typer.Exit(1)
     results = [_try(spec, settings, notification) for spec in channels.values()]
     modes = {Mode.lowest(policy.mode, settings.mode) for policy in policies.policies}
     if modes <= {Mode.OBSERVE}:
         typer.echo("Mode observe is in force for every model: beyond this test, nobody is told.")
-    raise typer.Exit(0 if all(results) else 1)
+    raise typer.Exit(0 if all(results) and not half else 1)
+
+
+def _missing_half(settings: Settings, channels: Iterable[ChannelSpec]) -> str | None:
+    """What email lacks. A policy file's email channel has recipients of its own."""
+    if settings.smtp_url and not settings.email_to:
+        if any(spec.kind == "email" for spec in channels):
+            return None
+        return "No email is sent: STEWARD_SMTP_URL is set, but STEWARD_EMAIL_TO, to whom, is not."
+    if settings.email_to and not settings.smtp_url:
+        return "No email is sent: STEWARD_EMAIL_TO is set, but STEWARD_SMTP_URL, by whom, is not."
+    return None
 
 
 def _notification(example: Example, settings: Settings) -> Notification:

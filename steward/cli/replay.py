@@ -89,7 +89,9 @@ def replay(
             steps = _each(api, ids, body, dry_run=dry_run)
         else:
             steps = _by_filter(api, which, body, dry_run=dry_run, is_sure=yes)
-    _tell(steps, is_done=not dry_run, as_json=as_json)
+    by = f" by {' or '.join(handler)}" if handler else ""
+    nothing = f"Nothing matches: no dispatch of {', '.join(ids or ())}{by}."
+    _tell(steps, nothing=nothing, is_done=not dry_run, as_json=as_json)
     if not any(step["action"] in ACTING for step in steps):
         raise typer.Exit(1)
 
@@ -142,9 +144,12 @@ def _some(answer: dict[str, Any], which: dict[str, str]) -> list[dict[str, Any]]
     return steps
 
 
-def _tell(steps: list[dict[str, Any]], *, is_done: bool, as_json: bool) -> None:
+def _tell(steps: list[dict[str, Any]], *, nothing: str, is_done: bool, as_json: bool) -> None:
     if as_json:
         tables.as_json({"dry_run": not is_done, "steps": steps})
+        return
+    if not steps:
+        typer.echo(nothing)
         return
     _print(steps, is_plan=not is_done)
     if not is_done:

@@ -6,6 +6,7 @@ import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import connect
+from steward.cli.lookup import require_model
 
 
 def replicas(
@@ -17,6 +18,8 @@ def replicas(
     """List replicas: what each should serve, what it serves, when it was last heard of."""
     with connect(ctx.obj) as api:
         found = api.get("/replicas", {"model": model})
+        if model and not found["items"]:
+            require_model(api, model)
     if as_json:
         tables.as_json(found)
         return

@@ -1,5 +1,6 @@
 """``steward wait``: the gate for a pipeline. Waits for a version's verdict by long polls."""
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,10 +40,21 @@ class Look:
     told: str
 
 
+def _number(version: str) -> str:
+    if not re.fullmatch("[1-9][0-9]*", version):
+        raise typer.BadParameter(
+            f"{version!r} is no version: MLflow's are whole numbers from 1 on. "
+            "It would be waited for in vain."
+        )
+    return version
+
+
 def wait(
     ctx: typer.Context,
     model: options.Model,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="It may come later.")],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="It may come later.", callback=_number)
+    ],
     *,
     goal: Annotated[
         Goal,

@@ -11,7 +11,6 @@ from steward.cli.addresses import Ports
 from steward.errors import ConfigurationError
 from steward.settings import load_settings
 
-
 WORDS = [("token", "create", "ada", "--init"), ("up",), ("replica", "--model", "fraud")]
 
 
