@@ -1,6 +1,7 @@
 """GET /docs: every call of the OpenAPI document as one page, without scripts or anything remote."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
+_MARKED = re.compile("`([^`]+)`")
 _HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
@@ -34,6 +37,8 @@ def install(app: FastAPI) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+    templates.filters["code"] = _with_code
 
     @app.get("/docs", include_in_schema=False)
     def show_docs() -> HTMLResponse:
@@ -107,6 +112,11 @@ def _body(document: dict[str, Any], operation: dict[str, Any]) -> str:
 def _example(answer: dict[str, Any]) -> str:
     content = answer.get("content", {}).get("application/json", {})
     return _json(content["example"]) if "example" in content else ""
+
+
+def _with_code(text: str) -> Markup:
+    """Text whose `marked` words are shown as code."""
+    return Markup(_MARKED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # escaped before
 
 
 def _json(value: Any) -> str:

@@ -79,6 +79,8 @@ def _say_operators(document: dict[str, Any]) -> None:
         for method, operation in operations.items():
             if not path.startswith("/api/v1/") or method == "put":  # replicas sign theirs
                 continue
+            if "422" in operation["responses"]:
+                operation["responses"]["422"]["description"] = "What was asked is wrong"
             operation["security"] = [{"token": []}, {}]
             operation["responses"].setdefault("401", {"description": "Who calls is not known"})
             if "{" in path:

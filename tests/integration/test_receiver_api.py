@@ -443,4 +443,6 @@ def test_the_page_of_the_api_shows_every_call_and_needs_nothing_from_elsewhere(h
         assert f"<code>{path}</code>" in answer.text
         for operation in operations.values():
             assert operation["summary"] in html.unescape(answer.text)
+    assert "<code>dry_run</code> says what would happen" in answer.text
+    assert "replicas/&lt;id&gt;|" in answer.text
     assert here.client.get("/redoc").status_code == 404
