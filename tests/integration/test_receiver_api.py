@@ -402,6 +402,8 @@ def test_health_tells_of_a_refused_policy_file_until_it_is_over(here: Receiver):
         ("/api/v1/models/fraud/versions/1?x=1", "x; there are registry, workspace."),
         ("/api/v1/models/fraud/versions/1/verdict?waits=1", "there are for, registry, wait,"),
         ("/api/v1/replicas?modell=fraud", "modell; there are model."),
+        ("/api/v1/events/1?x=1", "x; this call takes none."),
+        ("/api/v1/pauses?x=1", "x; this call takes none."),
         ("/api/v1/health?x=1", "x; this call takes none."),
     ],
 )

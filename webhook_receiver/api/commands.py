@@ -11,7 +11,7 @@ from steward.journal.catalog import KnownModel
 from steward.journal.facets import EXISTS
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.models import ThisPlace, find_model
-from webhook_receiver.api.query import Place, example, shown
+from webhook_receiver.api.query import KNOWN_PARAMETERS, Place, example, shown
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
 
@@ -95,6 +95,7 @@ def resume(room: ThisRoom, caller: ThisCaller, body: PauseBody) -> dict[str, Any
 
 @router.get(
     "/pauses",
+    dependencies=[KNOWN_PARAMETERS],
     summary="What is paused, by whom and why",
     responses=example(
         {

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from steward.events import Event
 from steward.journal import queries
 from webhook_receiver.api.access import Caller, ThisCaller
-from webhook_receiver.api.query import EventPageQuery, example
+from webhook_receiver.api.query import KNOWN_PARAMETERS, EventPageQuery, example
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
 
@@ -67,6 +67,7 @@ def list_events(
 
 @router.get(
     "/{event_id}",
+    dependencies=[KNOWN_PARAMETERS],
     summary="One event, its deliveries, dispatches and what it caused",
     responses=example(
         {
