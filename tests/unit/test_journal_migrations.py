@@ -106,7 +106,9 @@ def test_another_kind_of_database_is_refused_by_name(url: str) -> None:
 
 
 def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
-    journal = open_at(f"sqlite:///{tmp_path}")  # a folder, not a file
+    file = tmp_path / "steward.db"
+    journal = open_at(f"sqlite:///{file}")
+    file.mkdir()  # as if the disk went away once the process runs
 
     with pytest.raises(JournalUnavailableError, match="cannot be opened"):
         upgrade(journal)
