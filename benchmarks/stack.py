@@ -127,13 +127,12 @@ def _proxy(target: str, asked: list[Asked]) -> Iterator[str]:
         disable_nagle_algorithm = True  # head and body are two writes: else 40 ms a request
 
         def _pass_on(self) -> None:
+            began = time.time()
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
-            began = time.time()
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _OWN_HEADERS}
             answer = upstream.request(self.command, self.path, content=body, headers=headers)
             content = answer.content
-            asked.append(Asked(began, time.time(), self.command, self.path))
             self.send_response(answer.status_code)
             for name, value in answer.headers.items():
                 if name.lower() not in _OWN_HEADERS:
@@ -141,6 +140,8 @@ def _proxy(target: str, asked: list[Asked]) -> Iterator[str]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            # The proxy's own time is the price of measuring, and not Steward's.
+            asked.append(Asked(began, time.time(), self.command, self.path))
 
         do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _pass_on  # noqa: N815
 

@@ -1,5 +1,6 @@
 """The Celery tasks: one a handler, named after it, each given a dispatch id and nothing else."""
 
+import gc
 import os
 import random
 import threading
@@ -20,7 +21,7 @@ from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
 from steward.ports import Handler
 from steward.settings import Settings
-from steward.wiring import ServicesFactory, activate_policy, process_name
+from steward.wiring import ServicesFactory, activate_policy, process_name, registry
 from workers.running import Runner
 
 ROUTING = Routing(ROUTES, LANES, QUEUES, PER_CHANNEL)
@@ -70,6 +71,8 @@ def create_app(settings: Settings, queue: str) -> Celery:
         process.start()
         worker_shutting_down.connect(process.end_soon, weak=False)
     else:
+        registry(settings)  # imports MLflow once, before the forks that share it
+        gc.freeze()
         worker_process_init.connect(process.start_child, weak=False)
         worker_shutting_down.connect(process.tell_children, weak=False)
     return app
