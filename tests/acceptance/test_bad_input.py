@@ -16,8 +16,8 @@ KILOBYTE = 1024
     "wrong",
     [
         {"secret": "somebody-else's"},
-        {"age_seconds": 301},
-        {"age_seconds": -301},
+        {"age_seconds": 330},
+        {"age_seconds": -330},
         {"without": "x-mlflow-signature"},
         {"without": "x-mlflow-timestamp"},
         {"without": "x-mlflow-delivery-id"},

@@ -28,10 +28,12 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
         "STEWARD_DATABASE_URL": "sqlite:////nowhere/journal.db",
     }
+    # What other tests of this process set for MLflow is none of the demo's environment.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("STEWARD_", "MLFLOW_"))}
     return subprocess.Popen(
         [*DEMO, *arguments],
         cwd=folder,
-        env={**os.environ, **foreign},
+        env={**clean, **foreign},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
