@@ -58,6 +58,20 @@ def tracking_uri(settings: Settings) -> str:
     return settings.mlflow_tracking_uri
 
 
+def broker_url(settings: Settings) -> str:
+    """Where the broker is.
+
+    Raises:
+        ConfigurationError: no STEWARD_BROKER_URL.
+
+    """
+    if not settings.broker_url:
+        raise ConfigurationError(
+            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as redis://localhost:6379/0."
+        )
+    return settings.broker_url
+
+
 def registry(settings: Settings) -> MlflowRegistry:
     """The client of the registry that MLFLOW_TRACKING_URI names."""
     configure_environment()

@@ -16,12 +16,11 @@ from celery.signals import setup_logging, worker_process_init, worker_shutting_d
 from handlers import LANES, PER_CHANNEL, QUEUES, ROUTES
 from steward import logs
 from steward.broker import Hinter, celery_app
-from steward.errors import ConfigurationError
 from steward.journal.opening import open_journal
 from steward.journal.routing import Routing
 from steward.ports import Handler
 from steward.settings import Settings
-from steward.wiring import ServicesFactory, activate_policy, process_name, registry
+from steward.wiring import ServicesFactory, activate_policy, broker_url, process_name, registry
 from workers.running import Runner
 
 ROUTING = Routing(ROUTES, LANES, QUEUES, PER_CHANNEL)
@@ -55,11 +54,7 @@ def create_app(settings: Settings, queue: str) -> Celery:
         ConfigurationError: no broker, no registry, or a wrong policy file.
 
     """
-    if not settings.broker_url:
-        raise ConfigurationError(
-            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as redis://localhost:6379/0."
-        )
-    app = celery_app(settings.broker_url)
+    app = celery_app(broker_url(settings))
     setup_logging.connect(_keep_our_logs, weak=False)
     process = _Process(settings, app)
     for name in sorted({handler for names in ROUTES.values() for handler in names}):

@@ -9,14 +9,14 @@ from handlers.production import found_in
 from steward import health
 from steward.broker import Hinter, celery_app
 from steward.clients.mlflow_errors import spoken
-from steward.errors import ConfigurationError, TransientError
+from steward.errors import TransientError
 from steward.journal import notices, policies
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import ModelInfo, VersionInfo
 from steward.settings import Settings
-from steward.wiring import activate_policy, process_name, registry, tracking_uri
+from steward.wiring import activate_policy, broker_url, process_name, registry, tracking_uri
 from webhook_receiver.poller import Poller
 from workers.sweep import Sweep
 from workers.tasks import ROUTING
@@ -32,14 +32,11 @@ def run(settings: Settings, stop: threading.Event) -> None:
         ConfigurationError: a setting or the policy file is wrong.
 
     """
-    if not settings.broker_url:
-        raise ConfigurationError(
-            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as redis://localhost:6379/0."
-        )
+    broker = celery_app(broker_url(settings))
     journal = open_journal(settings, ROUTING)
     activate_policy(settings, journal)
     notices.clear(journal, notices.POLICY)
-    hinter = Hinter(celery_app(settings.broker_url))
+    hinter = Hinter(broker)
     holder = process_name("poller")
     sweep = Sweep(
         journal,

@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select
 from steward.events import EventType, ModelRef, NewEvent
 from steward.journal.audit import write_audit
 from steward.journal.history import scope_of
-from steward.journal.schema import dispatches, events, models, pauses
+from steward.journal.schema import dispatches, events, is_living, models, pauses
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter, bring_forward
 from steward.ports import Hint
@@ -101,10 +101,7 @@ def _record(
     model_id = None
     if model:
         query = select(models.c.id).where(
-            models.c.registry == model.registry,
-            models.c.workspace == model.workspace,
-            models.c.name == model.name,
-            models.c.deleted_at.is_(None),
+            *is_living(model),
         )
         model_id = transaction.connection.execute(query).scalar()
     event_id = writer.add(new, seen=0, model_id=model_id)

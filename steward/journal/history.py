@@ -11,7 +11,16 @@ from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import queries, readings
 from steward.journal.claims import Claimed, hold
 from steward.journal.facets import CHAMPION
-from steward.journal.schema import SEEN_READ, desired, dispatches, events, models, observed, pauses
+from steward.journal.schema import (
+    SEEN_READ,
+    desired,
+    dispatches,
+    events,
+    is_living,
+    models,
+    observed,
+    pauses,
+)
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
@@ -190,10 +199,7 @@ def _observed_champion(connection: Connection, model: ModelRef) -> str | None:
         select(observed.c.value)
         .join(models, models.c.id == observed.c.model_id)
         .where(
-            models.c.registry == model.registry,
-            models.c.workspace == model.workspace,
-            models.c.name == model.name,
-            models.c.deleted_at.is_(None),
+            *is_living(model),
             observed.c.subject == "",
             observed.c.facet == CHAMPION,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from steward.events import EventType, ModelRef, NewEvent
-from steward.journal.schema import models, observed, policies
+from steward.journal.schema import is_living, models, observed, policies
 from steward.policy import PolicySet
 
 if TYPE_CHECKING:  # the store and the writer use this module
@@ -64,10 +64,7 @@ def model_tags(connection: "Connection", model: ModelRef) -> dict[str, str]:
         select(observed.c.facet, observed.c.value)
         .join(models, models.c.id == observed.c.model_id)
         .where(
-            models.c.registry == model.registry,
-            models.c.workspace == model.workspace,
-            models.c.name == model.name,
-            models.c.deleted_at.is_(None),
+            *is_living(model),
             observed.c.subject == "",
             observed.c.facet.startswith("tag:"),
         )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
     Index,
@@ -26,6 +27,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.types import TypeDecorator
+
+from steward.events import ModelRef
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -104,6 +107,17 @@ Index(
     sqlite_where=models.c.deleted_at.is_(None),
     postgresql_where=models.c.deleted_at.is_(None),
 )
+
+
+def is_living(model: ModelRef) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of the one row of ``models`` that a name means now."""
+    return (
+        models.c.registry == model.registry,
+        models.c.workspace == model.workspace,
+        models.c.name == model.name,
+        models.c.deleted_at.is_(None),
+    )
+
 
 SEEN_WEBHOOK, SEEN_READ, SEEN_OWN = 1, 2, 4
 
