@@ -364,6 +364,27 @@ notices = Table(
     Column("noted_at", UtcTime, nullable=False),
 )
 
+processes = Table(
+    "processes",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    _name("role"),
+    _name("queue", nullable=True),
+    _name("software"),
+    Column("started_at", UtcTime, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+    Column("clock_skew_microseconds", BigInteger),  # its clock minus the database's
+    Column("published_at", UtcTime),  # the last canary that the broker took
+    Column("canary_at", UtcTime),  # the last canary that came back to its consumer
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,
