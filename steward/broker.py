@@ -13,6 +13,7 @@ from kombu import Producer, Queue
 from prometheus_client import Counter, Gauge
 
 from steward.events import uuid7
+from steward.failpoints import failpoint
 from steward.logs import get_logger
 from steward.ports import Hint
 
@@ -116,6 +117,7 @@ class Hinter:
         unique = {hint.dispatch_id: hint for hint in hints}
         if not unique:
             return
+        failpoint("hint.before_publish")
         try:
             with (
                 self._app.producer_pool.acquire(block=True, timeout=5) as producer,
@@ -129,6 +131,7 @@ class Hinter:
             BROKER_UP.set(0)
             HINTS_SENT.labels("failed").inc(len(unique))
             return
+        failpoint("hint.after_publish")
         BROKER_UP.set(1)
         HINTS_SENT.labels("sent").inc(len(unique))
 

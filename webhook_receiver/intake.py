@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client import Histogram
 
 from steward.errors import JournalUnavailableError
+from steward.failpoints import failpoint
 from steward.journal import deliveries
 from steward.journal.deliveries import Delivery, Receipt
 from steward.journal.store import Journal
@@ -110,6 +111,7 @@ class Intake:
     def _write(self, batch: Sequence[Delivery]) -> list[Receipt]:
         began = time.perf_counter()
         receipts, hints = deliveries.record(self._journal, batch)
+        failpoint("intake.after_commit")
         COMMIT_SECONDS.observe(time.perf_counter() - began)
         BATCH_SIZE.observe(len(batch))
         if hints:

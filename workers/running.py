@@ -15,6 +15,7 @@ from steward.errors import (
     LeaseLostError,
     StewardError,
 )
+from steward.failpoints import failpoint
 from steward.journal import claims, dispatches
 from steward.journal.claims import Claimed
 from steward.journal.store import Journal
@@ -74,6 +75,7 @@ class Runner:
             return  # the sweep hints it again
         if claimed is None:
             return
+        failpoint("claim.after_commit")
         with self._bound(claimed):
             self._handle(claimed)
 
@@ -105,7 +107,10 @@ class Runner:
         try:
             with SECONDS.labels(work.handler).time():
                 outcome = self._call(claimed)
-            self._hint(dispatches.record(self._journal, claimed, outcome))
+            failpoint("handler.after_call")
+            hints = dispatches.record(self._journal, claimed, outcome)
+            failpoint("record.after_commit")
+            self._hint(hints)
         except LeaseLostError:
             self._log.warning("lease_lost")
             ATTEMPTS.labels(work.handler, "lease_lost").inc()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import Counter, Gauge
 
 from steward.errors import StewardError
+from steward.failpoints import failpoint
 from steward.journal import leases, sweeping
 from steward.journal.store import Journal
 from steward.logs import get_logger
@@ -71,10 +72,14 @@ class Sweep:
         if expired:
             EXPIRED.inc(expired)
             self._log.warning("leases_expired", dispatches=expired)
+            failpoint("sweep.after_expire")
         hints += sweeping.due(self._journal)
+        if hints:
+            failpoint("sweep.before_hint")
         self._hint(hints)
         REHINTED.inc(len(hints))
         if time.monotonic() - self._checkpointed_at > CHECKPOINT_EVERY_SECONDS:
+            failpoint("checkpoint.before")
             self._journal.checkpoint()
             self._checkpointed_at = time.monotonic()
         return len(hints)

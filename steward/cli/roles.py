@@ -9,6 +9,7 @@ import typer
 
 from steward import logs
 from steward.cli.addresses import HIGHEST
+from steward.failpoints import armed
 from steward.settings import Settings, load_settings
 
 QUEUE_HELP = "Which dispatches: default (threads) or validation (forked processes)."
@@ -22,7 +23,7 @@ def receiver(
 ) -> None:
     """Take deliveries and serve the operators' API."""
     settings = load_settings(host=host, port=port)
-    logs.configure("receiver", log_format=settings.log_format)
+    _begin("receiver", settings)
     from webhook_receiver.app import run
 
     run(settings)
@@ -38,7 +39,7 @@ def worker(
     if queue not in ("default", "validation"):
         raise typer.BadParameter(f"{queue} is no queue; expected default or validation.")
     settings = load_settings()
-    logs.configure(f"worker-{queue}", log_format=settings.log_format)
+    _begin(f"worker-{queue}", settings)
     from workers.process import run
 
     run(settings, queue=queue, concurrency=concurrency)
@@ -47,7 +48,7 @@ def worker(
 def poller() -> None:
     """Find what webhooks missed, and keep the clock of retries and waits (the sweep)."""
     settings = load_settings()
-    logs.configure("poller", log_format=settings.log_format)
+    _begin("poller", settings)
     from steward.cli.polling import run
 
     run(settings, stop_on_signals())
@@ -68,6 +69,12 @@ def replica(
     from serving.process import run
 
     run(settings, model=model, host=host, port=port, replica_id=replica_id)
+
+
+def _begin(role: str, settings: Settings) -> None:
+    logs.configure(role, log_format=settings.log_format)
+    if armed():
+        logs.get_logger().warning("failpoints_armed", points=", ".join(armed()))
 
 
 def stop_on_signals() -> threading.Event:

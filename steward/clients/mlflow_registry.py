@@ -25,6 +25,7 @@ from steward.clients.mlflow_values import (
 )
 from steward.errors import PermanentError, TransientError
 from steward.events import ModelRef
+from steward.failpoints import failpoint
 from steward.logs import get_logger
 from steward.ports import Evidence, ModelInfo, ModelPage, VersionInfo
 
@@ -171,10 +172,12 @@ class MlflowRegistry:
         There each write first reads the model, in case it is a prompt, and a stage change warns
         that stages are deprecated: twice the requests, and a log line, for nothing.
         """
+        failpoint("registry.before_write")
         beneath = self._client._get_registry_client()  # noqa: SLF001  # no public way; tested
         self._call(
             operation, model.workspace, getattr(beneath, operation), model.name, *args, **kwargs
         )
+        failpoint("registry.after_write")
 
     def _call(
         self,

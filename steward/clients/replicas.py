@@ -12,6 +12,7 @@ from typing import Any, Literal
 import httpx
 
 from steward.events import ModelRef
+from steward.failpoints import failpoint
 from steward.ports import Replica, ReplicaAnswer
 from steward.signing import sign
 
@@ -102,6 +103,7 @@ class HttpFleet:
             seconds = time.monotonic() - started
             reason = str(error) or type(error).__name__
             return ReplicaAnswer(replica, ok=False, seconds=seconds, error=f"No answer: {reason}")
+        failpoint("replica.after_call")
         seconds = time.monotonic() - started
         answer = _object(content)
         objection = _objection(order, status, answer)

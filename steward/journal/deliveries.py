@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from steward.events import ModelRef, NewEvent
+from steward.failpoints import failpoint
 from steward.journal.bulk import insert_many
 from steward.journal.facets import DESCRIPTION, EXISTS, NEW_VERSION_STAGE, STAGE
 from steward.journal.observed import ObservedState
@@ -83,6 +84,7 @@ def record(journal: Journal, batch: Sequence[Delivery]) -> tuple[list[Receipt], 
         state.flush()
         if rows:
             _keep(transaction, rows)
+        failpoint("intake.before_commit")
     return receipts, transaction.hints
 
 

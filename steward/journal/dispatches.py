@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from steward.events import Event, NewEvent
+from steward.failpoints import failpoint
 from steward.journal import readings
 from steward.journal.claims import Claimed, update_claimed
 from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
@@ -36,6 +37,7 @@ def record(journal: Journal, claimed: Claimed, outcome: Done | Skipped | Wait) -
                 _record_facts(transaction, writer, claimed, outcome)
         writer.flush()
         hint_lane(transaction, claimed.work.lane)
+        failpoint("record.before_commit")
     return transaction.hints
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import exists, insert, select, update
 
+from steward.failpoints import failpoint
 from steward.journal.claims import Claimed, hold
 from steward.journal.observed import ObservedState
 from steward.journal.schema import attempts, effects, intents
@@ -29,6 +30,7 @@ class JournalLedger:
                 self._row(transaction, intent, state.model_id(intent.model)) for intent in intended
             ]
             transaction.connection.execute(insert(intents), rows)
+        failpoint("intent.after_commit")
 
     def has_intended(self, intent: Intent) -> bool:
         with self._journal.read() as connection:
@@ -63,9 +65,11 @@ class JournalLedger:
                     begun_at=transaction.now,
                 )
             )
+        failpoint("effect.after_begin")
         return "new"
 
     def finish_effect(self, key: str, answer: str) -> None:
+        failpoint("channel.after_send")
         # Without the lease too: it did happen, and who took over must not do it again.
         with self._journal.write() as transaction:
             transaction.connection.execute(

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from steward.events import EventType, NewEvent
+from steward.failpoints import failpoint
 from steward.journal.departures import delete_model
 from steward.journal.facets import CHAMPION, EXISTS, NEW_VERSION_STAGE, STAGE
 from steward.journal.looking import (
@@ -61,6 +62,7 @@ def record_models(
                 _record_model(state, reading, _Since(began, is_baseline))
         writer.flush()
         state.flush()
+        failpoint("poll.before_commit")
     return transaction.hints
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from steward.events import ModelRef
+from steward.failpoints import failpoint
 from steward.journal import polls
 from steward.journal.looking import ModelLook, known_models, looks
 from steward.journal.polls import PollState
@@ -45,6 +46,7 @@ def poll(means: Means, slices: Slices, *, overlap: timedelta, too_long: timedelt
     position, is_swept = once.read(position)
     asked_to = ask_for_late_metrics(means, position.asked_to, visits.problems)
     problem = "; ".join(visits.problems[:5]) or None
+    failpoint("poll.before_position")
     polls.save_completed(
         means.journal,
         name,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from steward.errors import NotFoundError, PermanentError
 from steward.events import ModelRef
+from steward.failpoints import failpoint
 from steward.journal.departures import record_gone, record_renamed
 from steward.journal.looking import ModelLook, ModelReading, has_news, look, looks
 from steward.journal.readings import record_models
@@ -64,7 +65,9 @@ class Visits:
         """Record what was read so far; then say what became of models that were not found."""
         if self._unrecorded:
             batch, self._unrecorded = self._unrecorded, []
-            self._means.hint(record_models(self._journal, batch, is_baseline=self._is_baseline))
+            hints = record_models(self._journal, batch, is_baseline=self._is_baseline)
+            failpoint("poll.after_commit")
+            self._means.hint(hints)
         if self._missing:
             missing, self._missing = self._missing, []
             self._settle(missing)
