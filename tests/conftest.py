@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.fakes import FixedClock
+from tests.postgres import Databases, PostgresServer, find_programs
 from tests.servers import HttpCapture, MlflowServer, SmtpCapture, ValkeyServer
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
@@ -30,10 +32,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def require(module: str, what: str) -> None:
     """Skip where a service is missing on a laptop; fail in CI."""
     if find_spec(module) is None:
-        message = f"{what} is missing: install the package {module}."
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        missing(f"{what} is missing: install the package {module}.")
+
+
+def missing(message: str) -> NoReturn:
+    """Skip on a laptop, fail in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture
@@ -60,6 +66,36 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.start().url
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """A real PostgreSQL; take a ``database`` of a name of your own.
+
+    ``STEWARD_TEST_POSTGRES_URL`` names a server to use; its user must be allowed CREATE DATABASE.
+    """
+    require("psycopg", "PostgreSQL's client")
+    if given := os.environ.get("STEWARD_TEST_POSTGRES_URL"):
+        databases = Databases(given, prefix=f"steward_test_{os.getpid()}_")
+        yield databases
+        databases.drop()
+        return
+    server = postgres_server()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+def postgres_server(*settings: str) -> PostgresServer:
+    """A server of the test's own, not yet started; for tests that kill it or need settings."""
+    require("psycopg", "PostgreSQL's client")
+    if find_programs() is None:
+        missing(
+            "PostgreSQL is missing: install the package pgserver, or initdb and postgres on PATH, "
+            "or set STEWARD_TEST_POSTGRES_URL."
+        )
+    return PostgresServer(*settings)
 
 
 @pytest.fixture(scope="session")

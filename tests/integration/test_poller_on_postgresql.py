@@ -1,6 +1,6 @@
 """The poller's tests again, on a journal in a real PostgreSQL."""
 
-from tests.integration.test_journal_on_postgresql import journal_url, postgresql
+from tests.integration.postgresql_support import journal_url, module_database
 from tests.unit.poller_support import hints, journal, journal_begins_now, poller, registry
 from tests.unit.test_poller import TestWhatAPollFinds
 from tests.unit.test_poller_company import TestBesideWebhooks, TestSeveralPollers
@@ -16,7 +16,7 @@ __all__ = [
     "journal",
     "journal_begins_now",
     "journal_url",
+    "module_database",
     "poller",
-    "postgresql",
     "registry",
 ]
