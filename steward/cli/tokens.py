@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from steward.cli.stack import write_private
 from steward.errors import ConfigurationError
 from steward.journal import audit
 from steward.journal.opening import open_journal
@@ -28,18 +30,34 @@ def create(
     init: Annotated[
         bool, typer.Option("--init", help="Make the journal if there is none.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write it there (mode 0600), unless a valid token is there already."),
+    ] = None,
 ) -> None:
-    """Make a token. It is printed once and kept only as a digest."""
+    """Make a token. It is printed once (or written to a file) and kept only as a digest."""
     for known in audit.ROLES:
         if role == known:
             with _journal(may_make=init) as journal:
+                if output and (kept := _valid_token_in(output, journal)):
+                    typer.echo(f"{output} holds token {kept.id} of {kept.owner} already.", err=True)
+                    return
                 secret, token = audit.create_token(journal, owner=owner, role=known, models=models)
-            typer.echo(secret)
-            typer.echo(
-                f"Token {token.id} of {owner}, role {role}. It is not shown again.", err=True
-            )
+            if output:
+                write_private(output, f"{secret}\n")
+            else:
+                typer.echo(secret)
+            shown = f"It is in {output}." if output else "It is not shown again."
+            typer.echo(f"Token {token.id} of {owner}, role {role}. {shown}", err=True)
             return
     raise typer.BadParameter(f"{role} is no role; expected one of {', '.join(audit.ROLES)}.")
+
+
+def _valid_token_in(file: Path, journal: Journal) -> audit.Token | None:
+    """The token that a file holds, if the journal knows it: it may be of an older journal."""
+    if not file.exists():
+        return None
+    return audit.find_token(journal, file.read_text(encoding="utf-8").strip())
 
 
 @app.command("list")
