@@ -1,11 +1,14 @@
 """A journal of one's own for a test, and the few words in which tests talk to it.
 
 The same tests run on SQLite here and on PostgreSQL in ``tests/integration``: a module imports the
-fixtures from here, and may override ``journal_url``.
+fixtures from here, and those of ``tests/integration/postgresql_support.py`` take the place of
+``journal_url``, ``fresh_journal`` and ``empty_url`` there.
 """
 
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,27 @@ def journal_url(migrated_journal_file: Path, tmp_path: Path) -> str:
     """Where the test's own journal is; its tables are ready."""
     shutil.copy(migrated_journal_file, tmp_path / "journal.db")
     return f"sqlite:///{tmp_path / 'journal.db'}"
+
+
+@pytest.fixture
+def empty_url(tmp_path: Path) -> str:
+    """Where a journal may be made: nothing is there yet."""
+    return f"sqlite:///{tmp_path / 'data' / 'journal.db'}"
+
+
+FreshJournal = Callable[[], AbstractContextManager[str]]
+"""Gives one journal after another, each empty and migrated: for examples inside one test."""
+
+
+@pytest.fixture(scope="session")
+def fresh_journal(migrated_journal_file: Path) -> FreshJournal:
+    @contextmanager
+    def fresh() -> Iterator[str]:
+        with tempfile.TemporaryDirectory(prefix="steward-") as directory:
+            file = shutil.copy(migrated_journal_file, Path(directory) / "journal.db")
+            yield f"sqlite:///{file}"
+
+    return fresh
 
 
 @pytest.fixture

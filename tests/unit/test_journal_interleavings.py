@@ -5,12 +5,9 @@ Hypothesis drives several workers against one real journal under a clock of its 
 what it finds to the shortest story.
 """
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +25,9 @@ from steward.ports import Done, Hint, Skipped, Wait
 from tests.fakes import FixedClock
 from tests.unit.journal_support import (
     LEASE_SECONDS,
+    FreshJournal,
     events_in,
+    fresh_journal,
     happened,
     migrated_journal_file,
     open_at,
@@ -46,12 +45,11 @@ ROUND_SECONDS = 61
 class Workers:
     """Workers that crash, a broker that loses hints, and a sweep that is often late."""
 
-    def __init__(self, template: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="journal-"))
-        shutil.copy(template, self.folder / "journal.db")
+    def __init__(self, url: str) -> None:
         self.clock = FixedClock()
-        self.journal = open_at(f"sqlite:///{self.folder / 'journal.db'}", self.clock)
-        event.listen(self.journal.engine, "connect", _trust_the_disk)
+        self.journal = open_at(url, self.clock)
+        if self.journal.engine.dialect.name == "sqlite":
+            event.listen(self.journal.engine, "connect", _trust_the_disk)
         self.broker: list[str] = []
         self.held: list[Claimed] = []  # what workers believe they hold, dead and slow ones too
         self.living: dict[str, Claimed] = {}  # what they do hold
@@ -60,7 +58,6 @@ class Workers:
 
     def close(self) -> None:
         self.journal.close()
-        shutil.rmtree(self.folder)
 
     # -- what happens: each step gets a number to choose by, and whether its hints are lost --------
 
@@ -272,14 +269,15 @@ STORIES = st.lists(
 )
 @given(story=STORIES)
 def test_whatever_happens_nothing_is_stranded_lost_or_done_twice(
-    migrated_journal_file: Path, story: list[tuple[Callable[..., None], int, bool]]
+    fresh_journal: FreshJournal, story: list[tuple[Callable[..., None], int, bool]]
 ) -> None:
-    workers = Workers(migrated_journal_file)
-    try:
-        workers.event_comes(0, is_lost=False)
-        for step, number, is_lost in story:
-            step(workers, number, is_lost=is_lost)
-            workers.check()
-        workers.everything_comes_to_an_end()
-    finally:
-        workers.close()
+    with fresh_journal() as url:
+        workers = Workers(url)
+        try:
+            workers.event_comes(0, is_lost=False)
+            for step, number, is_lost in story:
+                step(workers, number, is_lost=is_lost)
+                workers.check()
+            workers.everything_comes_to_an_end()
+        finally:
+            workers.close()

@@ -31,13 +31,14 @@ MANY = FEW_VARIABLES + 1
 
 @pytest.fixture
 def journal(journal_url: str, clock: FixedClock) -> Iterator[Journal]:
-    """A journal on an SQLite that takes as few variables as one chunk may need."""
+    """A journal; on an SQLite that takes as few variables as one chunk may need."""
     journal = open_at(journal_url, clock)
 
     def limit(connection: sqlite3.Connection, _record: Any) -> None:
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, FEW_VARIABLES)
 
-    event.listen(journal.engine, "connect", limit)
+    if journal.engine.dialect.name == "sqlite":
+        event.listen(journal.engine, "connect", limit)
     yield journal
     journal.close()
 

@@ -1,5 +1,5 @@
+# ruff: noqa: F401, F811 -- fixtures are imported, then named as arguments
 import multiprocessing
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -7,17 +7,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from steward.errors import ConfigurationError, JournalUnavailableError
+from steward.errors import ConfigurationError
 from steward.journal import migrate
 from steward.journal.migrate import current_revision, downgrade, installation_id, upgrade
 from steward.journal.schema import metadata
 from steward.journal.store import Journal, open_engine
-from tests.unit.journal_support import ROUTING, open_at
-
-
-@pytest.fixture
-def empty_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'data' / 'journal.db'}"
+from tests.unit.journal_support import ROUTING, empty_url, open_at
 
 
 @pytest.fixture
@@ -97,23 +92,6 @@ def test_a_journal_of_a_newer_steward_is_refused_with_what_to_do(empty: Journal)
 
     with pytest.raises(ConfigurationError, match=r"9999.*newer Steward.*STEWARD_DATABASE_URL"):
         upgrade(empty)
-
-
-@pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db"])
-def test_another_kind_of_database_is_refused_by_name(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="expected sqlite"):
-        open_engine(url)
-
-
-def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
-    file = tmp_path / "steward.db"
-    journal = open_at(f"sqlite:///{file}")
-    file.mkdir()  # as if the disk went away once the process runs
-
-    with pytest.raises(JournalUnavailableError, match="cannot be opened"):
-        upgrade(journal)
-    assert not journal.is_writable()
-    journal.close()
 
 
 def test_a_journal_with_tables_takes_writes(empty: Journal) -> None:

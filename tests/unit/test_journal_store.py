@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import InterfaceError
 
-from steward.errors import JournalUnavailableError
+from steward.errors import ConfigurationError, JournalUnavailableError
+from steward.journal.migrate import upgrade
 from steward.journal.store import Journal, open_engine
-from tests.unit.journal_support import ROUTING
+from tests.unit.journal_support import ROUTING, open_at
 
 
 @pytest.fixture
@@ -46,4 +47,21 @@ def test_any_other_error_of_the_driver_stays_what_it_is(file: Path, access: str)
 
     with pytest.raises(InterfaceError), getattr(journal, access)():
         raise InterfaceError("SELECT 1", {}, Exception("a mistake of ours"))
+    journal.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "oracle://host/db"])
+def test_another_kind_of_database_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected sqlite"):
+        open_engine(url)
+
+
+def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "steward.db"
+    journal = open_at(f"sqlite:///{file}")
+    file.mkdir()  # as if the disk went away once the process runs
+
+    with pytest.raises(JournalUnavailableError, match="cannot be opened"):
+        upgrade(journal)
+    assert not journal.is_writable()
     journal.close()

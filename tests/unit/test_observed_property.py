@@ -1,11 +1,8 @@
 """Observed state under any interleaving of changes, webhooks and pollers."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -14,10 +11,17 @@ from sqlalchemy import update
 from steward.journal.schema import installation, observed
 from steward.journal.store import Journal
 from tests.fakes import FixedClock
-from tests.unit.journal_support import events_in, migrated_journal_file, open_at, rows_of
+from tests.unit.journal_support import (
+    FreshJournal,
+    events_in,
+    fresh_journal,
+    migrated_journal_file,
+    open_at,
+    rows_of,
+)
 from tests.unit.observed_world import EVERYDAY, FIRST, POLLS, POST, RARE, Step, World
 
-__all__ = ["migrated_journal_file"]
+__all__ = ["fresh_journal", "migrated_journal_file"]
 MOVED = ("alias", "a", "x", "2")
 EXAMPLES = settings(
     max_examples=40,
@@ -27,12 +31,11 @@ EXAMPLES = settings(
 
 
 @contextmanager
-def world(template: Path, *, is_prompt: bool = False) -> Iterator[World]:
+def world(fresh_journal: FreshJournal, *, is_prompt: bool = False) -> Iterator[World]:
     """A world whose journal begins now."""
     clock = FixedClock()
-    with tempfile.TemporaryDirectory(prefix="steward-") as directory:
-        shutil.copy(template, Path(directory) / "journal.db")
-        journal = open_at(f"sqlite:///{directory}/journal.db", clock)
+    with fresh_journal() as url:
+        journal = open_at(url, clock)
         begin(journal, clock)
         try:
             yield World(journal, clock, is_prompt=is_prompt)
@@ -50,9 +53,9 @@ def begin(journal: Journal, clock: FixedClock) -> None:
 @EXAMPLES
 @given(st.lists(st.one_of(EVERYDAY, EVERYDAY, RARE, POST, POST, POLLS), max_size=40))
 def test_after_quiet_polls_what_is_known_is_what_is(
-    migrated_journal_file: Path, steps: list[Step]
+    fresh_journal: FreshJournal, steps: list[Step]
 ) -> None:
-    with world(migrated_journal_file) as w:
+    with world(fresh_journal) as w:
         w.run([*FIRST, *steps])
 
         w.settle()
@@ -63,9 +66,9 @@ def test_after_quiet_polls_what_is_known_is_what_is(
 @EXAMPLES
 @given(st.lists(st.one_of(EVERYDAY, EVERYDAY, RARE, POST, POLLS), max_size=40))
 def test_everything_that_is_there_has_the_event_that_tells_of_it(
-    migrated_journal_file: Path, steps: list[Step]
+    fresh_journal: FreshJournal, steps: list[Step]
 ) -> None:
-    with world(migrated_journal_file) as w:
+    with world(fresh_journal) as w:
         w.run([*FIRST, *steps])
 
         w.settle()
@@ -85,9 +88,9 @@ def test_everything_that_is_there_has_the_event_that_tells_of_it(
 @example([("poll", 0, (0, 2)), MOVED, ("poll", 1, ()), ("alias", "a", "x", "1")])
 @given(st.lists(st.one_of(EVERYDAY, EVERYDAY, POLLS), max_size=40))
 def test_with_prompt_webhooks_no_event_is_told_twice(
-    migrated_journal_file: Path, steps: list[Step]
+    fresh_journal: FreshJournal, steps: list[Step]
 ) -> None:
-    with world(migrated_journal_file, is_prompt=True) as w:
+    with world(fresh_journal, is_prompt=True) as w:
         w.run([*FIRST, *steps])
 
         w.settle()
@@ -110,9 +113,9 @@ def test_with_prompt_webhooks_no_event_is_told_twice(
     ),
 )
 def test_history_makes_no_event(
-    migrated_journal_file: Path, before: list[Step], after: list[Step]
+    fresh_journal: FreshJournal, before: list[Step], after: list[Step]
 ) -> None:
-    with world(migrated_journal_file) as w:
+    with world(fresh_journal) as w:
         w.run(before)
         w.post.clear()  # nobody listened then
         w.changes.clear()
