@@ -1,7 +1,8 @@
 """Tell people: one dispatch sends one event to one channel.
 
 The target of the dispatch is the channel's name. Sent at most once a run as far as anybody can
-know; where a crash left that open, it is sent again and says so.
+know; where a crash or a silence left that open, it is sent again and says so. What the channel
+certainly refused was not sent, and is tried again as new.
 """
 
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from handlers.messages import ROLLOUTS, compose
 from handlers.rendering import render
 from handlers.wording import Links
+from steward.errors import TransientError
 from steward.events import Event
 from steward.policy import Mode
 from steward.policy.channels import ALL
@@ -36,7 +38,12 @@ def notify(event: Event, services: Services) -> Outcome:
     if standing == "unknown":
         message = replace(message, note="possibly sent before")
 
-    answer = channel.send(render(message, key=key, templates_dir=services.templates_dir))
+    try:
+        answer = channel.send(render(message, key=key, templates_dir=services.templates_dir))
+    except TransientError as error:
+        if error.is_certain and standing == "new":
+            services.ledger.refuse_effect(key, str(error))
+        raise
     services.ledger.finish_effect(key, answer)
     return Done(note=f"sent by {spec.kind}: {answer}")
 

@@ -8,12 +8,16 @@ class StewardError(Exception):
 class TransientError(StewardError):
     """Trying again later may work: a registry, broker, replica or channel is away or slow.
 
-    ``retry_after_seconds`` is what the other side asked for, if it did.
+    ``retry_after_seconds`` is what the other side asked for, if it did; ``is_certain`` says that
+    it certainly did nothing (it refused, or was never reached), not merely gave no good answer.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, is_certain: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.is_certain = is_certain
 
 
 class PermanentError(StewardError):

@@ -287,6 +287,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def refuse_effect(self, key: str, answer: str) -> None:
+        """Commit that it certainly did not happen: the next try of it is ``"new"``."""
+        ...
+
     def finish_effect(self, key: str, answer: str) -> None:
         """Commit that it happened."""
         ...

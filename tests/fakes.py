@@ -152,6 +152,9 @@ class FakeLedger:
             return "new"
         return "unknown" if self.effects[key] is None else "done"
 
+    def refuse_effect(self, key: str, answer: str) -> None:  # noqa: ARG002
+        del self.effects[key]
+
     def finish_effect(self, key: str, answer: str) -> None:
         self.effects[key] = answer
 

@@ -154,14 +154,17 @@ class EmailChannel:
             code, text = error.smtp_code, error.smtp_error
         else:
             detail = self._detail(str(error)) or type(error).__name__
-            return TransientError(f"{self._where} cannot be reached: {detail}.")
+            return TransientError(
+                f"{self._where} cannot be reached: {detail}.",
+                is_certain=isinstance(error, (ConnectionRefusedError, socket.gaierror)),
+            )
         reply = self._detail(text.decode(errors="replace") if isinstance(text, bytes) else text)
         if code >= _FIRST_PERMANENT_CODE:
             hint = ""
             if isinstance(error, smtplib.SMTPAuthenticationError):
                 hint = " Look at user and password in STEWARD_SMTP_URL."
             return PermanentError(f"{self._where} refused the mail ({code} {reply}).{hint}")
-        return TransientError(f"{self._where} put the mail off ({code} {reply}).")
+        return TransientError(f"{self._where} put the mail off ({code} {reply}).", is_certain=True)
 
     def _detail(self, text: str) -> str:
         return without([self._server.password, self._server.user], text)

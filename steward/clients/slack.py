@@ -5,6 +5,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/
 
 import json
 import logging
+import socket
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -60,8 +61,12 @@ class SlackChannel:
                 text=title, blocks=[dict(block) for block in notification.slack_blocks]
             )
         except OSError as error:  # URLError, TimeoutError, ConnectionError
-            reason = without(secrets_of(self._url), str(getattr(error, "reason", error)))
-            raise TransientError(f"Slack cannot be reached: {reason}.") from error
+            cause = getattr(error, "reason", error)
+            reason = without(secrets_of(self._url), str(cause))
+            raise TransientError(
+                f"Slack cannot be reached: {reason}.",
+                is_certain=isinstance(cause, (ConnectionRefusedError, socket.gaierror)),
+            ) from error
         except HTTPException as error:
             raise TransientError(f"Slack broke off: {type(error).__name__}.") from None
         except ValueError:  # its text may hold the URL
@@ -75,6 +80,7 @@ class SlackChannel:
             raise TransientError(
                 f"Slack asks to wait ({status} {body}).".replace(" )", ")"),
                 retry_after_seconds=_retry_after(response.headers.get("Retry-After")),
+                is_certain=status == HTTPStatus.TOO_MANY_REQUESTS,
             )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise TransientError(f"Slack has a problem ({status} {body}).".replace(" )", ")"))

@@ -53,20 +53,26 @@ class JournalLedger:
             hold(transaction, self._claimed)
             query = select(effects.c.state).where(effects.c.key == key)
             state = transaction.connection.execute(query).scalar()
-            if state is not None:
+            if state in ("begun", "done"):
                 return "done" if state == "done" else "unknown"
+            begun = {"state": "begun", "request": dict(request), "begun_at": transaction.now}
+            named = {"key": key, "dispatch_id": self._claimed.work.dispatch_id, "kind": kind}
             transaction.connection.execute(
-                insert(effects).values(
-                    key=key,
-                    dispatch_id=self._claimed.work.dispatch_id,
-                    kind=kind,
-                    state="begun",
-                    request=dict(request),
-                    begun_at=transaction.now,
-                )
+                insert(effects).values(named | begun)
+                if state is None
+                else update(effects).where(effects.c.key == key).values(begun)
             )
         failpoint("effect.after_begin")
         return "new"
+
+    def refuse_effect(self, key: str, answer: str) -> None:
+        with self._journal.write() as transaction:
+            hold(transaction, self._claimed)  # who took over may have tried it by now
+            transaction.connection.execute(
+                update(effects)
+                .where(effects.c.key == key, effects.c.state == "begun")
+                .values(state="refused", answer=answer)
+            )
 
     def finish_effect(self, key: str, answer: str) -> None:
         failpoint("channel.after_send")

@@ -276,7 +276,7 @@ effects = Table(
     Column("key", String(255), primary_key=True),
     Column("dispatch_id", ForeignKey("dispatches.id"), nullable=False, index=True),
     _name("kind"),
-    _name("state"),  # begun | done
+    _name("state"),  # begun | refused | done
     Column("request", _json()),
     Column("answer", Text),
     Column("begun_at", UtcTime, nullable=False),

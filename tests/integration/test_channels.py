@@ -115,6 +115,7 @@ def test_slack_429_is_tried_again_when_slack_says(
         slack.send(notification)
 
     assert caught.value.retry_after_seconds == seconds
+    assert caught.value.is_certain
     assert len(http_capture.requests) == 1
 
 
@@ -123,9 +124,10 @@ def test_slack_500_is_tried_again_later_and_not_at_once(
 ) -> None:
     http_capture.default = Answer(500, b"server_error")
 
-    with pytest.raises(TransientError, match="500 server_error"):
+    with pytest.raises(TransientError, match="500 server_error") as caught:
         slack.send(notification)
 
+    assert not caught.value.is_certain  # who knows how far it came
     assert len(http_capture.requests) == 1
 
 

@@ -210,6 +210,25 @@ def test_an_effect_that_a_zombie_finished_is_not_done_again(
     assert heir.begin_effect("k", "email", {}) == "done"
 
 
+def test_an_effect_that_was_refused_is_new_again_for_its_holder_alone(
+    journal: Journal, clock: FixedClock
+) -> None:
+    work = dispatched(journal, "work.free")
+    first = claimed(journal, work)
+    ledger = JournalLedger(journal, first)
+    assert ledger.begin_effect("k", "slack", {}) == "new"
+
+    ledger.refuse_effect("k", "429")
+
+    assert ledger.begin_effect("k", "slack", {}) == "new"
+    assert ledger.begin_effect("k", "slack", {}) == "unknown"
+    clock.advance(LEASE_SECONDS + 1)
+    expire(journal)
+    with pytest.raises(LeaseLostError):
+        ledger.refuse_effect("k", "429")
+    assert JournalLedger(journal, claimed(journal, work)).begin_effect("k", "s", {}) == "unknown"
+
+
 def test_a_heartbeat_extends_the_lease(journal: Journal, clock: FixedClock) -> None:
     work = dispatched(journal, "work.free")
     mine = claimed(journal, work)

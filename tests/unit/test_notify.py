@@ -134,6 +134,35 @@ def test_what_may_have_been_sent_is_sent_again_and_says_so(
     assert "(possibly sent before)" in str(sent.slack_blocks)
 
 
+def test_what_was_certainly_refused_is_sent_as_new(
+    services: Services, channel: FakeChannel
+) -> None:
+    held = recorded(services, event(EventType.HELD))
+    channel.error = TransientError("Slack asks to wait", is_certain=True)
+    with pytest.raises(TransientError):
+        notify(held, services)
+
+    channel.error = None
+    notify(held, services)
+
+    assert "possibly sent before" not in channel.sent[0].text
+
+
+def test_a_refusal_after_a_silence_leaves_open_what_the_silence_meant(
+    services: Services, channel: FakeChannel
+) -> None:
+    held = recorded(services, event(EventType.HELD))
+    for is_certain in (False, True):
+        channel.error = TransientError("no", is_certain=is_certain)
+        with pytest.raises(TransientError):
+            notify(held, services)
+
+    channel.error = None
+    notify(held, services)
+
+    assert "(possibly sent before)" in channel.sent[0].text
+
+
 def test_an_event_with_nothing_to_tell_is_skipped(services: Services, channel: FakeChannel) -> None:
     nothing = recorded(services, event("somebody.sneezed", model=None, version=None, data={}))
 
