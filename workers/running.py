@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
@@ -37,7 +37,10 @@ LONGEST_HANDLING_SECONDS = 600.0
 
 
 class Runner:
-    """Everything a worker process needs to run dispatches; shared by its threads."""
+    """Everything a worker process needs to run dispatches; shared by its threads.
+
+    ``known`` names its handlers (None: all); what a newer Steward dispatches to others is left.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Runner:
         services_for: Callable[[Claimed], Services | Skipped],
         hint: Callable[[Sequence[Hint]], None],
         lease_seconds: float,
+        known: Collection[str] | None = None,
     ) -> None:
         self._journal = journal
         self._owner = owner
@@ -55,6 +59,7 @@ class Runner:
         self._services_for = services_for
         self._hint = hint
         self._lease_seconds = lease_seconds
+        self._known = known
         self._held: dict[str, Claimed] = {}
         self._give_up_at: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
@@ -68,7 +73,11 @@ class Runner:
             return
         try:
             claimed = claims.claim(
-                self._journal, dispatch_id, self._owner, lease_seconds=self._lease_seconds
+                self._journal,
+                dispatch_id,
+                self._owner,
+                lease_seconds=self._lease_seconds,
+                known=self._known,
             )
         except JournalUnavailableError as error:
             self._log.warning("claim_failed", dispatch_id=dispatch_id, error=str(error))

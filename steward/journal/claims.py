@@ -5,7 +5,7 @@ silently. A worker whose lease was taken cannot write, because every later write
 of its claim.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,13 +36,24 @@ class Claimed:
 
 
 def claim(
-    journal: Journal, dispatch_id: str, owner: str, *, lease_seconds: float
+    journal: Journal,
+    dispatch_id: str,
+    owner: str,
+    *,
+    lease_seconds: float,
+    known: Collection[str] | None = None,
 ) -> Claimed | None:
-    """Take a dispatch, or the oldest due one of its lane; None when there is nothing to take."""
+    """Take a dispatch, or the oldest due one of its lane; None when there is nothing to take.
+
+    ``known`` names the handlers of this worker (None: all). A newer receiver may route to others:
+    those stay pending for a newer worker, and nothing of their lane is done before them.
+    """
     try:
         with journal.write() as transaction:
             row = _next_due(transaction, dispatch_id)
-            return _take(transaction, row, owner, lease_seconds) if row else None
+            if row is None or (known is not None and row.handler not in known):
+                return None
+            return _take(transaction, row, owner, lease_seconds)
     except IntegrityError:  # another worker runs in this lane
         return None
 

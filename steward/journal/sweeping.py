@@ -1,10 +1,11 @@
 """What the sweep does each second: leases that ended come back, what is due is hinted."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, select, update
 
+from steward.journal import counters
 from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
 from steward.journal.schema import attempts, dispatches
 from steward.journal.store import Journal, Transaction
@@ -55,6 +56,7 @@ def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
                 hint_lane(transaction, row.lane)
             else:
                 transaction.hints.append(Hint(row.id, row.handler, row.queue))
+        counters.add(transaction, counters.EXPIRED_LEASES, len(rows))
         writer.flush()
     return len(rows), transaction.hints
 
@@ -90,6 +92,8 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
         ]
         if again:
             _mark(transaction, again)
+            unanswered = sum(row.hints > 0 or row.hint_at > row.due_at for row in rows)
+            counters.add(transaction, counters.REDELIVERED_HINTS, unanswered)
     return [Hint(row.id, row.handler, row.queue) for row in rows]
 
 
@@ -106,7 +110,7 @@ def _mark(transaction: Transaction, again: list[dict[str, object]]) -> None:
     )
 
 
-def _query(*, limit: int) -> Select[tuple[str, str, str, int]]:
+def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime]]:
     table = dispatches.c
     busy = dispatches.alias("busy")
     is_lane_busy = (
@@ -114,7 +118,7 @@ def _query(*, limit: int) -> Select[tuple[str, str, str, int]]:
     )
     now = bindparam("now", type_=table.hint_at.type)
     return (
-        select(table.id, table.handler, table.queue, table.hints)
+        select(table.id, table.handler, table.queue, table.hints, table.hint_at, table.due_at)
         .where(table.state == "pending", table.hint_at <= now, table.due_at <= now, ~is_lane_busy)
         .order_by(table.hint_at)
         .limit(limit)

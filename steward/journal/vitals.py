@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import func, select, text
 
-from steward.journal import notices
+from steward.journal import counters, notices, processes
+from steward.journal.processes import Process
 from steward.journal.schema import attempts, dispatches, events, leases, polls
 from steward.journal.store import Journal
 
@@ -28,7 +29,8 @@ class Vitals:
 
     ``dispatches``: how many by (state, handler), for those that have not ended well;
     ``seen_by_poll``: events that no webhook told of, by type; ``leases``: holder by name;
-    ``oldest_due_at``: since when something due has waited for a worker; ``notices``: texts by name.
+    ``oldest_due_at``: since when something due has waited for a worker; ``notices``: texts by name;
+    ``processes``: every row, also of those that died; ``counters``: what the sweep counted.
     """
 
     now: datetime
@@ -40,10 +42,22 @@ class Vitals:
     leases: Mapping[str, str]
     polls: tuple[Poll, ...]
     notices: Mapping[str, str]
+    processes: tuple[Process, ...]
+    counters: Mapping[str, int]
 
     def count(self, state: str) -> int:
         """Dispatches in one state."""
         return sum(count for (each, _), count in self.dispatches.items() if each == state)
+
+    def living(self, role: str, queue: str | None = None) -> tuple[Process, ...]:
+        """Processes of a role (and of a queue) that gave a sign lately."""
+        return tuple(
+            process
+            for process in self.processes
+            if process.role == role
+            and queue in (None, process.queue)
+            and self.now - process.seen_at <= processes.GONE_AFTER
+        )
 
 
 def read(journal: Journal) -> Vitals:
@@ -76,4 +90,6 @@ def read(journal: Journal) -> Vitals:
                 for row in connection.execute(select(polls).order_by(polls.c.registry))
             ),
             notices=notices.texts(connection),
+            processes=processes.read(connection),
+            counters=counters.read(connection),
         )
