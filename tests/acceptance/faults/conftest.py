@@ -1,6 +1,7 @@
 """The sites that the faults happen to, and the record of how each ended."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,7 +66,8 @@ def site_on_postgresql(_postgresql_site: Site) -> Iterator[Site]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     """A model name of this test alone."""
-    return str(request.node.name).removeprefix("test_").replace("[", "-").rstrip("]")[:60]
+    words = str(request.node.name).removeprefix("test_").lower()
+    return re.sub("[^a-z0-9]+", "-", words).strip("-")[:60]
 
 
 @pytest.hookimpl(wrapper=True)
