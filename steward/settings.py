@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     catch_up_limit_seconds: float = Field(86_400.0, gt=0)
     sweep_interval_seconds: float = Field(1.0, gt=0)
     lease_seconds: float = Field(60.0, gt=1)
+    canary_seconds: float = Field(15.0, gt=0)
+    canary_limit_seconds: float = Field(90.0, gt=0)
     log_format: Literal["auto", "json", "console"] = "auto"
     built_in_policy: bool = False
     """True where `steward up` made the registry itself: the built-in policy governs it."""

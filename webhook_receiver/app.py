@@ -17,6 +17,7 @@ from steward import logs
 from steward.errors import ConfigurationError
 from steward.journal import audit
 from steward.journal.opening import open_journal
+from steward.journal.processes import Presence, process_name
 from steward.journal.routing import Routing
 from steward.journal.store import Journal
 from steward.settings import Settings
@@ -36,6 +37,7 @@ from webhook_receiver.api.access import is_loopback
 from webhook_receiver.door import Door
 from webhook_receiver.heartbeats import Heartbeats
 from webhook_receiver.intake import Hinted, Intake
+from webhook_receiver.patience import PatientProtocol
 from webhook_receiver.readiness import Readiness
 from webhook_receiver.room import Room
 from webhook_receiver.senders.mlflow import SENDER, MlflowSender
@@ -106,10 +108,15 @@ def run(settings: Settings) -> None:
             )
         with closing(_listen(settings.host, settings.port)) as listener:
             app = create_app(settings, journal=journal)
+            presence = Presence(journal, name=process_name("receiver"), role="receiver")
             port = listener.getsockname()[1]
             logs.get_logger().info("receiver_listening", host=settings.host, port=port)
             _spare_the_collector()
-            _Server(app).run(sockets=[listener])
+            presence.start()
+            try:
+                _Server(app).run(sockets=[listener])
+            finally:
+                presence.close()
 
 
 def _spare_the_collector() -> None:
@@ -147,6 +154,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=PatientProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

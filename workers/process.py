@@ -1,6 +1,7 @@
 """Runs one Celery worker until it is told to stop."""
 
 from steward import health
+from steward.broker import queue_on
 from steward.logs import get_logger
 from steward.settings import Settings
 from workers.tasks import create_app
@@ -16,21 +17,27 @@ def run(settings: Settings, *, queue: str, concurrency: int | None = None) -> No
         ConfigurationError: a setting or the policy file is wrong.
 
     """
-    app = create_app(settings, queue)
-    health.serve(settings.health_port, host=settings.host, is_ready=lambda: True)
+    app, process = create_app(settings, queue)
+    health.serve(
+        settings.health_port, host=settings.host, is_ready=lambda: not process.liveness.is_late
+    )
+    process.begin()
     pool, default_concurrency = POOLS[queue]
     get_logger().info("worker_starting", queue=queue, pool=pool)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            f"--queues={queue}",
-            f"--pool={pool}",
-            f"--concurrency={concurrency or default_concurrency}",
-            f"--hostname={queue}@%h",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            "--loglevel=WARNING",
-        ]
-    )
+    try:
+        app.worker_main(
+            [
+                "--quiet",
+                "worker",
+                f"--queues={queue_on(app, queue)}",
+                f"--pool={pool}",
+                f"--concurrency={concurrency or default_concurrency}",
+                f"--hostname={queue}@%h",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                "--loglevel=WARNING",
+            ]
+        )
+    finally:
+        process.leave()

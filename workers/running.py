@@ -109,6 +109,12 @@ class Runner:
         """Whether nothing is being handled."""
         return not self._held
 
+    @property
+    def hung(self) -> int:
+        """How many handlers run for longer than any may."""
+        with self._lock:
+            return sum(time.monotonic() > until for until in self._give_up_at.values())
+
     # -- inside ---------------------------------------------------------------------------------
 
     def _handle(self, claimed: Claimed) -> None:

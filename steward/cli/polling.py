@@ -12,11 +12,12 @@ from steward.clients.mlflow_errors import spoken
 from steward.errors import TransientError
 from steward.journal import notices, policies
 from steward.journal.opening import open_journal
+from steward.journal.processes import Presence, process_name
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import ModelInfo, VersionInfo
 from steward.settings import Settings
-from steward.wiring import activate_policy, broker_url, process_name, registry, tracking_uri
+from steward.wiring import activate_policy, broker_url, registry, tracking_uri
 from webhook_receiver.poller import Poller
 from workers.sweep import Sweep
 from workers.tasks import ROUTING
@@ -63,10 +64,13 @@ def run(settings: Settings, stop: threading.Event) -> None:
         host=settings.host,
         is_ready=lambda: all(thread.is_alive() for thread in threads),
     )
+    presence = Presence(journal, name=holder, role="poller")
+    presence.start()
     get_logger().info("poller_started", registry=spoken(tracking_uri(settings)))
     stop.wait()
     for thread in threads:
         thread.join(END_SECONDS)
+    presence.close()
     hinter.close()
     journal.close()
 

@@ -4,11 +4,15 @@ Health is derived from these rows, so that the receiver need ask neither broker 
 are the database's; a process's own clock is only compared with it.
 """
 
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -54,10 +58,16 @@ class Process:
     canary_at: datetime | None
 
 
+def process_name(role: str) -> str:
+    """Names this process in leases, attempts and its own row."""
+    return f"{role}@{socket.gethostname()}:{os.getpid()}"
+
+
 class Presence:
     """Writes this process's row every 15 s from a thread; ``close`` removes it.
 
-    ``role`` is receiver, worker or poller; ``canary`` is asked by workers' rows.
+    ``role`` is receiver, worker or poller; ``canary`` is asked by workers' rows. The journal is
+    used inside of ``around()`` alone.
     """
 
     def __init__(
@@ -66,14 +76,16 @@ class Presence:
         *,
         name: str,
         role: str,
-        clock: Clock,
+        clock: Clock | None = None,
         queue: str | None = None,
         canary: Callable[[], Canary] = Canary,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._journal = journal
         self._name, self._role, self._queue = name, role, queue
-        self._clock = clock
+        self._here = clock.now if clock else partial(datetime.now, UTC)
         self._canary = canary
+        self._around = around
         self._skew_seconds: float | None = None
         self._measure_at = 0.0
         self._is_well = True
@@ -92,7 +104,7 @@ class Presence:
         if self._thread is not None:
             self._thread.join(timeout_seconds)
         try:
-            with self._journal.write() as transaction:
+            with self._around(), self._journal.write() as transaction:
                 transaction.connection.execute(
                     delete(processes).where(processes.c.name == self._name)
                 )
@@ -101,6 +113,12 @@ class Presence:
 
     def sign(self) -> None:
         """Write the row once; measure the clock about once a minute."""
+        with self._around():
+            self._sign()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _sign(self) -> None:
         if time.monotonic() >= self._measure_at:
             self._measure_clock()
             self._measure_at = time.monotonic() + CLOCK_EVERY_SECONDS
@@ -122,8 +140,6 @@ class Presence:
                 connection.execute(insert(processes).values(row))
             connection.execute(delete(processes).where(processes.c.seen_at < now - FORGOTTEN_AFTER))
 
-    # -- inside ---------------------------------------------------------------------------------
-
     def _run(self) -> None:
         while True:
             try:
@@ -138,7 +154,7 @@ class Presence:
 
     def _measure_clock(self) -> None:
         with self._journal.read() as connection:
-            began, here = time.monotonic(), self._clock.now()
+            began, here = time.monotonic(), self._here()
             there = self._journal.now(connection)
             took = time.monotonic() - began
         if took > LONGEST_ROUND_TRIP_SECONDS:

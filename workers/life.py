@@ -1,0 +1,179 @@
+"""The life of one worker process: its runner, its row in the journal, its canary and its end.
+
+The queue ``default`` runs threads: one process has it all. The queue ``validation`` forks: the
+parent consumes and is present, each child has a runner and an eye on the parent.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+
+from steward import logs
+from steward.broker import Hinter
+from steward.journal.opening import open_journal
+from steward.journal.processes import Presence, process_name
+from steward.journal.routing import Routing
+from steward.journal.store import Journal
+from steward.logs import get_logger
+from steward.settings import Settings
+from workers.liveness import Liveness
+from workers.running import Runner
+
+SHUTDOWN_GRACE_SECONDS = 4.0
+"""What runs may end by itself for so long; then it is handed back."""
+LONGEST_END_SECONDS = 15.0
+"""Celery waits for a broker that is away even when told to stop; nobody waits longer than this."""
+PARENT_CHECK_SECONDS = 1.0
+
+
+class WorkerProcess:
+    """Everything of one process; ``make_runner`` is called where work is handled."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: Celery,
+        *,
+        queue: str,
+        make_runner: Callable[[Settings, Hinter], Runner],
+    ) -> None:
+        self._settings, self._app, self._queue = settings, app, queue
+        self._make_runner = make_runner
+        self._runner: Runner | None = None
+        self._is_ending = threading.Event()
+        self._lifeline = os.pipe()  # forked children hold its reading end
+        self._pid = os.getpid()
+        name = process_name("worker")
+        self.liveness = Liveness(
+            app,
+            name=name,
+            every_seconds=settings.canary_seconds,
+            limit_seconds=settings.canary_limit_seconds,
+            gone=self._give_up,
+            hung=lambda: self._runner.hung if self._runner else 0,
+        )
+        journal = open_journal(settings, Routing({}))
+        journal.close()  # opened again for each sign
+        self._presence = Presence(
+            journal,
+            name=name,
+            role="worker",
+            queue=queue,
+            canary=self.liveness.canary,
+            around=_not_while_forking(journal),
+        )
+
+    def run(self, dispatch_id: str) -> None:
+        if self._runner is not None:
+            self._runner.run(dispatch_id)
+
+    def begin(self) -> None:
+        """In the process that consumes."""
+        self._presence.start()
+        self.liveness.start()
+        if self._queue == "default":
+            self._start_runner()
+
+    def begin_child(self, **_: Any) -> None:
+        """In a forked child: own connections, and an eye on the parent."""
+        random.seed()
+        logs.configure("worker-validation", log_format=self._settings.log_format)
+        os.close(self._lifeline[1])  # else no child ever saw its end
+        self._start_runner()
+        threading.Thread(target=self._end_with, args=(os.getppid(),), daemon=True).start()
+
+    def end_soon(self, **_: Any) -> None:
+        """Told to stop: claim nothing more, finish what runs for a moment, hand back the rest."""
+        if self._is_ending.is_set():
+            return
+        self._is_ending.set()
+        self._stop_claiming()
+        threading.Thread(target=self._end, daemon=True).start()
+
+    def leave(self) -> None:
+        """The last thing of a process that ends by itself: its row goes."""
+        if os.getpid() == self._pid:
+            self._presence.close()
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _start_runner(self) -> None:
+        self._runner = self._make_runner(self._settings, Hinter(self._app))
+
+    def _stop_claiming(self) -> None:
+        if self._queue == "validation":
+            os.close(self._lifeline[1])  # the children see its end
+        if self._runner is not None:
+            self._runner.stop()
+
+    def _end(self) -> None:
+        began = time.monotonic()
+        if not self._hand_back():
+            self.leave()
+            os._exit(0)  # a handler that hangs must not hold the process
+        time.sleep(max(0.0, began + LONGEST_END_SECONDS - time.monotonic()))
+        self.leave()
+        os._exit(0)
+
+    def _hand_back(self) -> bool:
+        """Whether everything ended by itself; what did not is another worker's now."""
+        runner = self._runner
+        deadline = time.monotonic() + SHUTDOWN_GRACE_SECONDS
+        while runner and not runner.is_idle and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if runner is None or runner.is_idle:
+            return True
+        runner.hand_back()
+        return False
+
+    def _give_up(self, reason: str) -> None:
+        """It does not consume any more: hand back, and let the supervisor start another."""
+        get_logger().error("worker_stopped_consuming", reason=reason, exit_code=1)
+        if not self._is_ending.is_set():
+            self._is_ending.set()
+            self._stop_claiming()
+        self._hand_back()
+        if self._queue == "validation":
+            time.sleep(SHUTDOWN_GRACE_SECONDS + 1)  # the children hand back by themselves
+        self.leave()
+        os._exit(1)
+
+    def _end_with(self, parent: int) -> None:
+        """Wait until the parent stops or dies; then do as it would, for Celery tells no child."""
+        os.read(self._lifeline[0], 1)
+        if self._runner is not None:
+            self._runner.stop()
+        if not self._hand_back():
+            os._exit(0)
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_SECONDS)
+        os._exit(0)
+
+
+def _not_while_forking(journal: Journal) -> Callable[[], Any]:
+    """A place to use the journal in a process that forks.
+
+    SQLite's locks do not survive a fork: a child of a process that has the database open would
+    believe in locks that it does not hold (https://sqlite.org/howtocorrupt.html, 2.6). So a fork
+    waits until the journal is closed again.
+    """
+    lock = threading.Lock()
+    os.register_at_fork(
+        before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+    )
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        with lock:
+            try:
+                yield
+            finally:
+                journal.close()
+
+    return around
