@@ -152,7 +152,7 @@ class FakeLedger:
             return "new"
         return "unknown" if self.effects[key] is None else "done"
 
-    def refuse_effect(self, key: str, answer: str) -> None:  # noqa: ARG002
+    def refuse_effect(self, key: str, answer: str) -> None:
         del self.effects[key]
 
     def finish_effect(self, key: str, answer: str) -> None:
