@@ -4,7 +4,6 @@ It stands beside FastAPI's routes, not inside them: at this rate injection and m
 more than the journal does.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 from prometheus_client import Counter
@@ -18,7 +17,6 @@ from webhook_receiver.problems import problem
 from webhook_receiver.senders.port import Letter, Sender
 
 LARGEST_BODY = 256 * 1024
-BODY_SECONDS = 10.0
 RETRY_AFTER_SECONDS = "2"  # MLflow sleeps it out in one of its ten delivery threads
 DEFAULT_REGISTRY = "default"
 _DEFAULT: Mapping[str, str] = {}
@@ -26,8 +24,8 @@ log = get_logger()
 DELIVERIES = Counter("steward_deliveries_total", "Inbound deliveries", ["sender", "outcome"])
 
 
-class HungUpError(Exception):
-    """The sender went away before it had sent its whole body."""
+class HungUpError(DeliveryRejected):
+    """The sender went away before it had sent its whole body; nobody hears the answer."""
 
 
 class Door:
@@ -88,11 +86,11 @@ class Door:
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The whole body, if it is at most 256 KiB and arrives in time.
+    """The whole body, if it is at most 256 KiB.
 
     Raises:
-        DeliveryRejected: 413 when it is larger, 408 when it takes too long.
-        HungUpError: the other side went away.
+        DeliveryRejected: 413 when it is larger.
+        HungUpError: the other side went away, or was let go because it was slow (``patience``).
 
     """
     length = headers.get(b"content-length", b"0")
@@ -109,19 +107,15 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
 
 async def _read_rest(message: Mapping[str, object], receive: Receive) -> bytes:
     gathered = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise HungUpError
-                gathered += message.get("body", b"")  # type: ignore[arg-type]  # ASGI says bytes
-                if len(gathered) > LARGEST_BODY:
-                    raise _too_large()
-                if not message.get("more_body"):
-                    return bytes(gathered)
-                message = await receive()
-    except TimeoutError as error:
-        raise DeliveryRejected(408, "too_slow", "The body did not arrive in time.") from error
+    while True:
+        if message["type"] == "http.disconnect":
+            raise HungUpError(400, "hung_up", "The sender went away before its body had arrived.")
+        gathered += message.get("body", b"")  # type: ignore[arg-type]  # ASGI says bytes
+        if len(gathered) > LARGEST_BODY:
+            raise _too_large()
+        if not message.get("more_body"):
+            return bytes(gathered)
+        message = await receive()
 
 
 def _too_large() -> DeliveryRejected:
