@@ -18,8 +18,11 @@ RESULTS = ROOT / ".pytest_cache" / "faults.json"
 
 @pytest.fixture(scope="session")
 def faults_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """One MLflow for every site; who kills it starts it again."""
-    server = MlflowServer(tmp_path_factory.mktemp("faults-mlflow"))
+    """One MLflow for every site; who kills it starts it again.
+
+    It looks its webhooks up each time, so that one that a test takes away is silent at once.
+    """
+    server = MlflowServer(tmp_path_factory.mktemp("faults-mlflow"), MLFLOW_WEBHOOK_CACHE_TTL="0")
     try:
         yield server.start()
     finally:
