@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,6 +99,19 @@ class Site:
             self.await_ready(name)
         return child
 
+    @contextmanager
+    def another(self, name: str, *, failpoints: str = "", **env: str) -> Iterator[str]:
+        """A second process of a role while the block lasts; yields what it is called here."""
+        other = f"{name}-2"
+        self.roles[other], self.health_ports[other] = self.roles[name], free_port()
+        try:
+            self.start(other, failpoints=failpoints, **env)
+            yield other
+        finally:
+            if child := self.children.pop(other, None):
+                child.stop()
+            del self.roles[other], self.health_ports[other]
+
     def stop(self, name: str, *, within: float = 25.0) -> float:
         """SIGTERM, and wait for the end; returns the seconds it took."""
         began = time.monotonic()
@@ -123,6 +137,11 @@ class Site:
         child = self.children[name]
         eventually(lambda: not child.is_alive(), within)
         child.kill()
+
+    def await_standstill(self, name: str, within: float = 60.0) -> None:
+        """Wait until a role (armed to stop itself) stands still."""
+        process = psutil.Process(self.children[name].pid)
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED, within)
 
     def await_ready(self, *names: str) -> None:
         """Wait until these roles (all) answer that they are ready; fail with a log otherwise."""
@@ -195,6 +214,23 @@ class Site:
         environment = self.environment() | {"STEWARD_URL": self.url}
         return steward(arguments, env=environment, cwd=self.directory, within=within)
 
+    @cached_property
+    def token(self) -> str:
+        """An operator's, made when first asked for."""
+        made = self.cli("token", "create", "operator-of-the-faults", "--role", "operator")
+        assert made.returncode == 0, made.stderr
+        return str(made.stdout).strip()
+
+    def operate(self, *arguments: str, within: float = 60) -> Any:
+        """The `steward` command of an operator who may change things."""
+        environment = self.environment() | {"STEWARD_URL": self.url, "STEWARD_TOKEN": self.token}
+        return steward(arguments, env=environment, cwd=self.directory, within=within)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> httpx.Response:
+        """POST to the operators' API, with the token."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        return self.api.post(path, json=dict(body), headers=headers)
+
     def connect(self) -> None:
         """Let MLflow deliver to this site's receiver."""
         done = self.cli("connect", "--url", f"{self.url}/webhooks/mlflow")
@@ -260,12 +296,14 @@ class Site:
         """Wait until a version's verdict is this one."""
         eventually(lambda: self.verdict(model, version) == verdict, within, every_seconds=0.1)
 
-    def metric(self, role: str, name: str) -> float:
-        """The sum of a metric of one process, over its labels; 0 where it has none."""
+    def metric(self, role: str, name: str, **labels: str) -> float:
+        """The sum of a metric of one process, over all but these labels; 0 where it has none."""
         port = self.health_ports.get(role, self.port)
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=10).text
         lines = [line for line in text.splitlines() if line.startswith((name + " ", name + "{"))]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        found = [line for line in lines if all(each in line for each in wanted)]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     def log(self, name: str) -> str:
         """What a role has logged so far."""
