@@ -1,20 +1,23 @@
 """Brings a journal's tables to the version this program expects (Alembic)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, select, text
-from sqlalchemy.exc import OperationalError
 
-from steward.errors import ConfigurationError, JournalUnavailableError
+from steward.errors import ConfigurationError
 from steward.events import uuid7
 from steward.journal.schema import installation
-from steward.journal.store import Journal, insert_or_ignore
+from steward.journal.store import Journal, insert_or_ignore, told_as
 
 HEAD = "0002"
 """The newest revision in ``migrations/versions``; a test holds it there."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_WAIT_FOR_OTHERS_SECONDS = 600
+_WAIT_FOR_TABLE_SECONDS = 30
 _UPGRADE_LOCK = 7_233_901_101  # any number that nobody else uses in this database
 
 
@@ -34,14 +37,10 @@ def upgrade(journal: Journal, revision: str = "head") -> None:
         JournalUnavailableError: the database is away, or another process holds it too long.
 
     """
-    try:
+    with told_as("The journal cannot be opened"):
         if current_revision(journal.engine) != HEAD or revision != "head":
-            with journal.engine.begin() as connection:  # SQLite: the others wait for this commit
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+            with _alone(journal.engine) as connection:
                 _run_alembic(connection, revision)
-    except OperationalError as error:
-        raise JournalUnavailableError(f"The journal cannot be opened: {error.orig}") from error
     with journal.write() as transaction:
         if transaction.connection.execute(select(installation.c.id)).first() is None:
             transaction.connection.execute(  # another process may be faster
@@ -55,8 +54,35 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Go back to an older revision (``base`` drops every table)."""
     from alembic import command
 
-    with engine.begin() as connection:
+    with told_as("The journal cannot be opened"), _alone(engine) as connection:
         command.downgrade(_config(connection), revision)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[Connection]:
+    """A transaction that changes tables; who starts meanwhile waits for it, as long as it takes."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.execute(f"PRAGMA busy_timeout={_WAIT_FOR_OTHERS_SECONDS * 1000}")
+        try:
+            with connection.begin():
+                if connection.dialect.name == "postgresql":
+                    _wait_for_others(connection)
+                yield connection
+        finally:
+            connection.invalidate()  # its patience is not for the pool
+
+
+def _wait_for_others(connection: Connection) -> None:
+    from steward.journal.postgres import be_patient
+
+    be_patient(connection, None)
+    for setting in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+        connection.execute(text(f"SET LOCAL {setting} = 0"))
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+    # A table that a long query uses is not waited for: everybody else would wait behind us.
+    connection.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_TABLE_SECONDS}s'"))
 
 
 def _run_alembic(connection: Connection, revision: str) -> None:

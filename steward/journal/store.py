@@ -1,38 +1,84 @@
-"""Opens the journal's database and gives transactions: the one place that knows SQLite from others.
+"""The journal's transactions, the same on SQLite and PostgreSQL. Times are the database's.
 
-SQLite runs in WAL mode with ``synchronous=FULL``; every write transaction is a short ``BEGIN
-IMMEDIATE``, so two processes wait for each other instead of failing. Times are the database's.
+What another transaction did to ours (a deadlock, a lock that was not given in time) is an
+unavailable journal to the caller, and is tried again where the caller is ``retried``.
 """
 
-import json
-import os
-import sqlite3
+import functools
+import random
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client import Counter
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from steward.errors import ConfigurationError, JournalUnavailableError
+from steward.errors import JournalUnavailableError
+from steward.journal.engines import dumps, open_engine
 from steward.journal.routing import Routing
 from steward.journal.schema import from_microseconds
 from steward.ports import Clock, Hint
 
-BUSY_TIMEOUT_MILLISECONDS = 4000
+__all__ = [
+    "Journal",
+    "JournalConflictError",
+    "Transaction",
+    "dumps",
+    "insert_or_ignore",
+    "open_engine",
+    "retried",
+    "told_as",
+]
+TRIES = 4
+CONFLICTS = ("40P01", "40001")
+"""PostgreSQL's codes of a deadlock and of a serialization failure: trying again helps."""
+READ_ONLY = "25006"
+"""PostgreSQL's code of a server that is a standby now, or was made read-only."""
 _NOW = {
-    "sqlite": "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
-    "postgresql": "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+    "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
+}
+_READS: dict[str, dict[str, Any]] = {
+    "sqlite": {"steward_reads": True},
+    "postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
 }
 TRANSACTIONS = Counter("steward_journal_transactions_total", "Write transactions committed")
+CONFLICTED = Counter(
+    "steward_journal_conflicts_total", "Write transactions that another one was in the way of"
+)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class JournalConflictError(JournalUnavailableError):
+    """Another transaction was in the way; nothing was written, and trying again helps."""
+
+
+def retried(write: Callable[P, T]) -> Callable[P, T]:
+    """Make a function that is one write transaction try again when another one was in its way.
+
+    Also after an IntegrityError: on PostgreSQL two transactions may both see that a row is absent;
+    the second finds it when it looks again.
+    """
+
+    @functools.wraps(write)
+    def try_again(*args: P.args, **kwargs: P.kwargs) -> T:
+        for number in range(1, TRIES):
+            try:
+                return write(*args, **kwargs)
+            except (JournalConflictError, IntegrityError):
+                CONFLICTED.inc()
+                time.sleep(random.random() * 0.02 * number)  # noqa: S311  # to meet no more
+        return write(*args, **kwargs)
+
+    return try_again
 
 
 @dataclass(slots=True)
@@ -61,29 +107,26 @@ class Journal:
         self.engine = engine
         self.routing = routing
         self.channels = channels
+        self.is_postgresql = engine.dialect.name == "postgresql"
         self._clock = clock
+        self._now = _NOW[engine.dialect.name]
+        self._reads = _READS[engine.dialect.name]
         # SQLite has one writer: waiting here is fair, waiting in SQLite's busy loop is not.
         self._writer = threading.Lock()
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
+    def write(self, *, is_long: bool = False) -> Iterator[Transaction]:
         """A write transaction, committed at the end; its hints are ready after the block.
+
+        ``is_long`` allows statements about very many rows on PostgreSQL (minutes, not seconds).
 
         Raises:
             JournalUnavailableError: the database is locked, full, read-only or away.
 
         """
-        try:
-            with self._exclusive(), self.engine.begin() as connection:
-                yield Transaction(connection, self.now(connection))
-        except IntegrityError:
-            raise
-        except DBAPIError as error:
-            if isinstance(error, OperationalError) or error.connection_invalidated:
-                raise JournalUnavailableError(f"The journal took no write: {error.orig}") from error
-            raise
-        except PoolTimeoutError as error:
-            raise JournalUnavailableError(f"The journal took no write: {error}") from error
+        with told_as("The journal took no write"), self._exclusive():  # noqa: SIM117  # one after
+            with self.engine.begin() as connection:
+                yield Transaction(connection, self._begin(connection, is_long=is_long))
         TRANSACTIONS.inc()
 
     @contextmanager
@@ -94,25 +137,28 @@ class Journal:
             JournalUnavailableError: the database is locked or away.
 
         """
-        try:
-            with self.engine.connect().execution_options(steward_reads=True) as connection:
-                yield connection
-        except DBAPIError as error:
-            if isinstance(error, OperationalError) or error.connection_invalidated:
-                raise JournalUnavailableError(
-                    f"The journal cannot be read: {error.orig}"
-                ) from error
-            raise
-        except PoolTimeoutError as error:
-            raise JournalUnavailableError(f"The journal cannot be read: {error}") from error
+        with (
+            told_as("The journal cannot be read"),
+            self.engine.connect().execution_options(**self._reads) as connection,
+        ):
+            yield connection
 
     def now(self, connection: Connection) -> datetime:
         """The database's time (a test's clock, where one was given)."""
         if self._clock is not None:
             return self._clock.now()
-        return from_microseconds(
-            connection.exec_driver_sql(_NOW[connection.dialect.name]).scalar_one()
-        )
+        return from_microseconds(connection.exec_driver_sql(f"SELECT {self._now}").scalar_one())
+
+    def _begin(self, connection: Connection, *, is_long: bool) -> datetime:
+        if not self.is_postgresql:
+            return self.now(connection)
+        from steward.journal.postgres import GRACE_SECONDS, LONG_SECONDS, WRITE_SECONDS, be_patient
+
+        seconds = LONG_SECONDS if is_long else WRITE_SECONDS
+        be_patient(connection, seconds + GRACE_SECONDS)
+        limit = f"set_config('statement_timeout', '{seconds}s', true)"
+        row = connection.exec_driver_sql(f"SELECT {self._now}, {limit}").one()  # one round trip
+        return self._clock.now() if self._clock is not None else from_microseconds(row[0])
 
     def is_writable(self) -> bool:
         """Whether the journal takes a write now: the receiver's readiness."""
@@ -129,7 +175,7 @@ class Journal:
         Automatic checkpoints are off: SQLite before 3.51.3 can corrupt a database when two
         connections reset the log at once (https://sqlite.org/wal.html, "the WAL-reset bug").
         """
-        if self.engine.dialect.name == "sqlite":
+        if not self.is_postgresql:
             with self._exclusive(), self.engine.connect() as connection:
                 raw: Any = connection.connection.driver_connection
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -139,89 +185,30 @@ class Journal:
         self.engine.dispose()
 
     def _exclusive(self) -> Any:
-        return self._writer if self.engine.dialect.name == "sqlite" else _nothing()
+        return nullcontext() if self.is_postgresql else self._writer
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def told_as(what: str) -> Iterator[None]:
+    """Turn what a database cannot help into our error; what we did wrong stays what it is."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlstate", None)
+        sentence = f"{what}: {str(error.orig).strip()}"
+        if code in CONFLICTS:
+            raise JournalConflictError(sentence) from error
+        is_gone = isinstance(error, OperationalError) or error.connection_invalidated
+        if is_gone or code == READ_ONLY:
+            raise JournalUnavailableError(sentence) from error
+        raise
+    except PoolTimeoutError as error:
+        raise JournalUnavailableError(f"{what}: {error}") from error
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:
     """An INSERT that leaves a row alone which is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
-
-
-def open_engine(url: str) -> Engine:
-    """An engine with the journal's settings for its kind of database.
-
-    Raises:
-        ConfigurationError: a URL of another kind of database, one that cannot be read, or a
-            place where this user may not write.
-
-    """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_pre_ping=True, json_serializer=dumps)
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigurationError(
-            f"STEWARD_DATABASE_URL names {parsed.get_backend_name()}; expected sqlite:///FILE or "
-            "postgresql://USER:PASSWORD@HOST/DATABASE."
-        )
-    if parsed.database and parsed.database != ":memory:":
-        _make_place(Path(parsed.database))
-    engine = create_engine(
-        parsed,
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MILLISECONDS / 1000},
-        json_serializer=dumps,
-        pool_size=8,
-        max_overflow=24,
-    )
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_place(file: Path) -> None:
-    """The directory of a SQLite file; both must take writes, as SQLite's own error names neither.
-
-    The file is not opened here: closing it again would drop the locks of this process's others.
-    """
-    try:
-        # Ours alone, whichever command makes it first: keys and captured bodies lie there as well.
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        reason = "it is a file" if file.parent.is_file() else error.strerror
-    else:
-        if file.is_dir():
-            reason = f"{file.name} is a directory"
-        elif all(os.access(each, os.W_OK) for each in (file.parent, file) if each.exists()):
-            return
-        else:
-            reason = "Permission denied"
-    raise ConfigurationError(
-        f"The journal cannot be kept in {file.parent}: {reason}. Set STEWARD_DATA_DIR (or "
-        "--data-dir, or STEWARD_DATABASE_URL) to a place where this user may write."
-    )
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # SQLAlchemy's "begin" below speaks for us
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "wal_autocheckpoint=0",
-        f"busy_timeout={BUSY_TIMEOUT_MILLISECONDS}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("steward_reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
