@@ -22,6 +22,9 @@ from steward.ports import Hint
 
 BATCH = 128
 WAITING = 2048
+LONGEST_WAIT_SECONDS = 4.5
+"""After this a sender is told 503: MLflow itself waits for no longer than it must, and tries again.
+A database that hangs answers nothing at all, and a locked one only after several batches."""
 BATCH_SIZE = Histogram(
     "steward_intake_batch_size",
     "Deliveries that shared one transaction",
@@ -53,7 +56,8 @@ class Intake:
         """Wait until the delivery is durable.
 
         Raises:
-            JournalUnavailableError: the journal took no write, too many wait, or we are stopping.
+            JournalUnavailableError: the journal took no write (in time), too many wait, or we are
+                stopping. What could not be taken in time may be journalled all the same.
 
         """
         if self._is_closed or len(self._waiting) >= WAITING:
@@ -62,13 +66,24 @@ class Intake:
         self._waiting.append((delivery, receipt))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
-        answer: Receipt = await receipt
+        try:
+            answer: Receipt = await asyncio.wait_for(receipt, LONGEST_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise JournalUnavailableError(
+                f"The journal took no write within {LONGEST_WAIT_SECONDS:g} seconds."
+            ) from error
         return answer
 
     async def refuse(self, delivery: Delivery, reason: str) -> None:
         """Keep an authentic delivery that is refused. JournalUnavailableError as above."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, deliveries.refuse, self._journal, delivery, reason)
+        kept = loop.run_in_executor(
+            self._writer, deliveries.refuse, self._journal, delivery, reason
+        )
+        try:
+            await asyncio.wait_for(kept, LONGEST_WAIT_SECONDS)
+        except TimeoutError as error:
+            raise JournalUnavailableError("The journal took no write in time.") from error
 
     async def close(self) -> None:
         """Take nothing more, and commit what waits."""
@@ -83,7 +98,9 @@ class Intake:
             while self._waiting:
                 count = min(BATCH, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(count)]
-                await self._commit(loop, batch)
+                # Who was told 503 sends again: the rest of an outage must not delay the others.
+                if waiting := [each for each in batch if not each[1].done()]:
+                    await self._commit(loop, waiting)
         finally:
             self._committing = None
 
