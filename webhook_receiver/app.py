@@ -113,10 +113,7 @@ def run(settings: Settings) -> None:
             logs.get_logger().info("receiver_listening", host=settings.host, port=port)
             _spare_the_collector()
             presence.start()
-            try:
-                _Server(app).run(sockets=[listener])
-            finally:
-                presence.close()
+            _Server(app, presence).run(sockets=[listener])
 
 
 def _spare_the_collector() -> None:
@@ -148,9 +145,13 @@ class _Receiver(FastAPI):
 
 
 class _Server(uvicorn.Server):
-    """Lets those go who wait for verdicts, before it waits for requests to end."""
+    """Lets those go who wait for verdicts, before it waits for requests to end.
 
-    def __init__(self, app: FastAPI) -> None:
+    A server's end is the end of the process, by the signal that asked for it: what comes after
+    ``run`` is never reached.
+    """
+
+    def __init__(self, app: FastAPI, presence: Presence) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -163,10 +164,12 @@ class _Server(uvicorn.Server):
             )
         )
         self._room: Room = app.state.room
+        self._presence = presence
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._room.watch.close()
         await super().shutdown(sockets)
+        await asyncio.to_thread(self._presence.close)
 
 
 def _listen(host: str, port: int) -> socket.socket:

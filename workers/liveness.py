@@ -16,7 +16,7 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer.tasks import Tasks
 from kombu import Consumer, Producer, Queue
 from kombu.common import ignore_errors
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from steward.broker import CONFIRM_SECONDS, is_rabbitmq, queue_on
 from steward.events import uuid7
@@ -25,7 +25,8 @@ from steward.logs import get_logger
 
 QUEUE_EXPIRES_SECONDS = 300
 """A canary's queue is gone so long after its worker."""
-CANARY_AGE = Gauge("steward_canary_age_seconds", "Since the last canary came back to this worker")
+RETURNED = Counter("steward_canaries_returned_total", "Canaries that came back to this worker")
+CANARY_AGE = Gauge("steward_canary_age_seconds", "Since this worker was last known to consume")
 
 
 class Liveness:
@@ -75,7 +76,7 @@ class Liveness:
         return self._unanswered_seconds() > self._limit_seconds / 2
 
     def canary(self) -> Canary:
-        """For this process's row: how long ago one was sent, and one came back."""
+        """For this process's row: when one was sent, and when one came back (or all was busy)."""
         return Canary(
             None if self._published_at is None else self._since(self._published_at),
             None if self._returned_at is None else self._since(self._returned_at),
@@ -95,7 +96,7 @@ class Liveness:
                 if self._waiting_since is None:
                     self._waiting_since = self._published_at
             if self._is_busy():
-                self._waiting_since = None
+                self._returned_at, self._waiting_since = time.monotonic(), None
             if self._unanswered_seconds() > self._limit_seconds:
                 self._gone(
                     f"the broker took canaries for {self._unanswered_seconds():.0f} s and none "
@@ -121,6 +122,7 @@ class Liveness:
         """A canary came back; called in the loop that consumes the work."""
         self._waiting_since = None
         self._returned_at = time.monotonic()
+        RETURNED.inc()
 
     def _is_busy(self) -> bool:
         """Whether every place is taken, so that Redis is not even asked for more."""

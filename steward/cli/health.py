@@ -1,5 +1,7 @@
 """``steward health``: whether every part of this installation is well."""
 
+from typing import Any
+
 import typer
 
 from steward.cli import options, tables
@@ -7,7 +9,7 @@ from steward.cli.api_client import connect
 
 
 def health(ctx: typer.Context, *, as_json: options.Json = False) -> None:
-    """Show every dependency, the sweep and what has waited longest.
+    """Show every dependency, every process that lives, and what has waited longest.
 
     Exit code: 0 all is well, 1 something is late, away or dead, 4 the receiver is not reached.
     """
@@ -29,7 +31,28 @@ def health(ctx: typer.Context, *, as_json: options.Json = False) -> None:
         oldest = found["oldest_unfinished_seconds"]
         since = f"; the oldest unfinished is {oldest:.0f} s old" if oldest is not None else ""
         typer.echo(f"Dispatches: {', '.join(told)}{since}.")
+        typer.echo(
+            f"Since ever: {found['redelivered_hints']} hints sent again, "
+            f"{found['expired_leases']} leases expired, "
+            f"{found['seen_by_poll_alone']} events seen by the poll alone."
+        )
+        if found["processes"]:
+            columns = ("process", "role", "queue", "last sign", "canary", "clock")
+            tables.table(columns, [_process(each) for each in found["processes"]])
         if found["dead"]:
             typer.echo("What died: steward events list --status dead")
     if found["status"] != "ok":
         raise typer.Exit(1)
+
+
+def _process(found: dict[str, Any]) -> tuple[str, ...]:
+    """A row; ``clock`` is how far it is ahead of the database's (behind: below 0)."""
+    canary, skew = found["canary_seconds"], found["clock_skew_seconds"]
+    return (
+        found["name"],
+        found["role"],
+        found["queue"] or "-",
+        f"{found['last_sign_seconds']:.0f} s ago",
+        "-" if canary is None else f"{canary:.0f} s ago",
+        "-" if skew is None else f"{skew:+.1f} s",
+    )

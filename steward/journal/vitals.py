@@ -49,14 +49,21 @@ class Vitals:
         """Dispatches in one state."""
         return sum(count for (each, _), count in self.dispatches.items() if each == state)
 
-    def living(self, role: str, queue: str | None = None) -> tuple[Process, ...]:
-        """Processes of a role (and of a queue) that gave a sign lately."""
+    @property
+    def living_processes(self) -> tuple[Process, ...]:
+        """Processes that gave a sign lately."""
         return tuple(
             process
             for process in self.processes
-            if process.role == role
-            and queue in (None, process.queue)
-            and self.now - process.seen_at <= processes.GONE_AFTER
+            if self.now - process.seen_at <= processes.GONE_AFTER
+        )
+
+    def living(self, role: str, queue: str | None = None) -> tuple[Process, ...]:
+        """Those of a role, and of a queue."""
+        return tuple(
+            process
+            for process in self.living_processes
+            if process.role == role and queue in (None, process.queue)
         )
 
 

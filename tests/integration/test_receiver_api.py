@@ -356,7 +356,7 @@ def test_a_pause_stands_until_it_is_ended(here: Receiver):
 def test_health_names_every_dependency(here: Receiver):
     found = get(here, "/api/v1/health")
 
-    names = {"journal", "broker", "registry", "poller", "sweep", "workers", "policy"}
+    names = {"journal", "broker", "registry", "poller", "sweep", "workers", "clocks", "policy"}
     assert set(found["dependencies"]) == names
     assert found["status"] == "degraded"
     assert any(problem.startswith("sweep: ") for problem in found["problems"])

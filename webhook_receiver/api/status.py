@@ -1,11 +1,12 @@
 """Alive, ready, and metrics: what load balancers and Prometheus ask of this process."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from steward.journal import vitals
@@ -81,3 +82,36 @@ class _FromJournal(Collector):
         for event_type, count in sorted(found.seen_by_poll.items()):
             polled.add_metric([event_type], count)
         yield polled
+        for name, text in (
+            ("redelivered_hints", "Hints that the sweep sent again, as nobody answered"),
+            ("expired_leases", "Dispatches whose worker stopped answering"),
+        ):
+            yield CounterMetricFamily(f"steward_{name}", text, value=found.counters[name])
+        yield from self._processes()
+
+    def _processes(self) -> Iterator[Metric]:
+        living = self._found.living_processes
+        count = GaugeMetricFamily(
+            "steward_processes", "Processes that gave a sign lately", labels=["role", "queue"]
+        )
+        for (role, queue), number in sorted(
+            Counter((each.role, each.queue or "") for each in living).items()
+        ):
+            count.add_metric([role, queue], number)
+        yield count
+        skew = GaugeMetricFamily(
+            "steward_clock_skew_seconds", "Its clock minus the database's", labels=["process"]
+        )
+        canary = GaugeMetricFamily(
+            "steward_worker_canary_age_seconds",
+            "Since a worker was last known to consume",
+            labels=["process"],
+        )
+        for each in living:
+            if each.clock_skew_seconds is not None:
+                skew.add_metric([each.name], each.clock_skew_seconds)
+            if each.canary_at is not None:
+                age = (self._found.now - each.canary_at).total_seconds()
+                canary.add_metric([each.name], age)
+        yield skew
+        yield canary
