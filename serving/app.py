@@ -16,6 +16,7 @@ from serving.predict import Predictor
 from serving.reload import Reloader
 from serving.room import Room
 from serving.telemetry import Telemetry
+from serving.trial import Trial
 from steward.events import ModelRef, uuid7
 from steward.settings import Settings
 
@@ -41,7 +42,8 @@ def create_app(
     predictor = Predictor()
     telemetry = Telemetry(model, predictor.depth)
     files = ModelFiles(settings.data_dir, ref, settings.mlflow_tracking_uri)
-    reloader = Reloader(loader or FileLoader(files), telemetry)
+    trial = Trial(seconds=settings.load_seconds, memory_mb=settings.load_memory_mb)
+    reloader = Reloader(loader or FileLoader(files, trial), telemetry)
     heartbeat = Heartbeat(
         identity,
         reloader,

@@ -23,6 +23,7 @@ from steward.events import ModelRef
 _KEPT_VERSIONS = 5
 _CHAMPION_ALIAS = "champion"
 _PRODUCTION_STAGE = "Production"
+_LOADED = ".loaded-by-steward"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,14 @@ class ModelFiles:
         with tempfile.NamedTemporaryFile("w", dir=self._root, delete=False) as file:
             file.write(text)
         Path(file.name).replace(self._last_known_good)
+
+    def has_loaded(self, key: str) -> bool:
+        """Whether a replica on this machine has loaded these files before."""
+        return (self._versions / key / _LOADED).exists()
+
+    def note_loaded(self, key: str) -> None:
+        """Note that these files load here."""
+        (self._versions / key / _LOADED).touch()
 
     def last_known_good(self) -> VersionFiles | None:
         """What a replica here last served, if its files are still here."""

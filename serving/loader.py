@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from serving.files import ModelFiles
-from serving.loading import load_slot
+from serving.loading import import_mlflow, load_slot
 from serving.slot import Slot, Table
+from serving.trial import Trial
 from steward.errors import TransientError
 
 
@@ -42,17 +43,28 @@ class Loader(Protocol):
 
 
 class FileLoader:
-    """The real Loader: a model's files, and mlflow."""
+    """The real Loader: a model's files, and mlflow.
 
-    def __init__(self, files: ModelFiles) -> None:
+    ``trial``: where a version that never loaded on this machine is loaded first.
+    """
+
+    def __init__(self, files: ModelFiles, trial: Trial | None = None) -> None:
         self._files = files
+        self._trial = trial
 
     def load(self, version: str, held: Slot | None) -> Slot:
         with _disk_errors():
             found = self._files.fetch(version)
         if held is not None and held.key == found.key:
             return held
-        return load_slot(version, found.key, found.path)
+        if self._trial is not None and not self._files.has_loaded(found.key):
+            self._trial.warm()
+            import_mlflow()  # at the same time as there
+            self._trial.load(version, found.path)
+        slot = load_slot(version, found.key, found.path)
+        with _disk_errors():
+            self._files.note_loaded(found.key)
+        return slot
 
     def champion(self) -> str | None:
         return self._files.champion()

@@ -43,7 +43,7 @@ def load_slot(version: str, key: str, files: Path) -> Slot:
 
     """
     started = time.perf_counter()
-    mlflow_pyfunc = _mlflow_pyfunc()
+    mlflow_pyfunc = import_mlflow()
     _forget_code_of_other_versions(files.parent)
     try:
         model = mlflow_pyfunc.load_model(str(files))
@@ -59,7 +59,7 @@ def load_slot(version: str, key: str, files: Path) -> Slot:
 
 
 @cache
-def _mlflow_pyfunc() -> Any:
+def import_mlflow() -> Any:
     """mlflow.pyfunc, set apart from garbage collection.
 
     The collection after each swap would otherwise walk MLflow's 180,000 objects and stall every

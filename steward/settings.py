@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     catch_up_limit_seconds: float = Field(86_400.0, gt=0)
     sweep_interval_seconds: float = Field(1.0, gt=0)
     lease_seconds: float = Field(60.0, gt=1)
+    load_seconds: float = Field(45.0, gt=0)
+    """The longest that a version may take to load; less than a policy's ``reload.timeout_seconds``,
+    so that its replica can still say so."""
+    load_memory_mb: int | None = Field(None, gt=0)
+    """The most memory that loading a version may take; 90% of what is available unless set."""
     canary_seconds: float = Field(15.0, gt=0)
     canary_limit_seconds: float = Field(90.0, gt=0)
     log_format: Literal["auto", "json", "console"] = "auto"
