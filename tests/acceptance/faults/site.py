@@ -22,6 +22,7 @@ from steward.failpoints import VARIABLE
 from tests.acceptance.faults.oracle import FakeReplica, RegistryWitness, Slack
 from tests.acceptance.installation import steward
 from tests.models import client_of, register_version
+from tests.postgres import PostgresServer
 from tests.servers import ROOT, Child, MlflowServer, ValkeyServer, eventually, free_port
 
 SECRET = "a-secret-of-the-faults"
@@ -59,6 +60,7 @@ class Site:
         self.slack, self.witness = Slack(), RegistryWitness(self.mlflow.url)
         self._stack = ExitStack()
         self.broker: ValkeyServer | None = None
+        self.database: PostgresServer | None = None  # where a test may kill it
         self.broker_url = ""
 
     # -- running it -------------------------------------------------------------------------------

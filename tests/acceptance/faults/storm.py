@@ -1,0 +1,210 @@
+"""A storm: random faults, many at once, while versions arrive; then the count of what went wrong.
+
+``python -m tests.acceptance.faults.storm --seconds 1800`` (or ``make storm SECONDS=1800``). The
+seed is printed; the same seed draws the same faults, though not to the same microsecond.
+"""
+
+import argparse
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.faults.harm import FAULTS, Harm
+from tests.acceptance.faults.invariants import assert_sound
+from tests.acceptance.faults.site import ROLES, Site
+from tests.postgres import PostgresServer
+from tests.servers import MlflowServer, eventually
+
+MODELS = tuple(f"storm-{number}" for number in range(6))
+SERVED = MODELS[:2]
+DRAIN_SECONDS = 180.0
+DECIDED = ("model_version.promoted", "promotion.held", "model_version.rejected")
+
+
+@dataclass
+class Summary:
+    """What a storm came to. ``lost`` and ``doubled`` must be empty."""
+
+    seed: int
+    seconds: float
+    versions: int = 0
+    events: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    replayed: int = 0
+    worst_recovery_seconds: float = 0.0
+    drained_in_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
+        return (
+            f"Storm of {self.seconds:.0f} s, seed {self.seed}\n"
+            f"  versions registered  {self.versions}\n"
+            f"  events journalled    {self.events}\n"
+            f"  faults               {self.faults.total()} ({kinds})\n"
+            f"  lost                 {len(self.lost)} {' '.join(self.lost)}\n"
+            f"  doubled              {len(self.doubled)} {' '.join(self.doubled)}\n"
+            f"  dead, then replayed  {self.replayed}\n"
+            f"  worst recovery       {self.worst_recovery_seconds:.1f} s from registration to "
+            f"verdict\n"
+            f"  drained in           {self.drained_in_seconds:.1f} s after the last fault"
+        )
+
+
+class Scientists(threading.Thread):
+    """They go on registering versions, each a little better or worse than the model's best."""
+
+    def __init__(self, site: Site, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.site = site
+        self.random = random.Random(seed)  # noqa: S311  # a draw, no secret
+        self.registered: list[tuple[str, str]] = []
+        self.done = threading.Event()
+        self._best = dict.fromkeys(MODELS, 0.86)
+
+    def run(self) -> None:
+        while not self.done.wait(self.random.uniform(0.1, 0.8)):
+            model = self.random.choice(MODELS)
+            auc = self._best[model] + self.random.uniform(-0.05, 0.06)
+            self._best[model] = max(self._best[model], auc)
+            with suppress(Exception):  # MLflow is frozen: they try again later, as people do
+                self.registered.append((model, self.site.register(model, auc=auc)))
+
+
+def rage(site: Site, *, seconds: float, seed: int) -> Summary:
+    """Let the storm rage over a running site; afterwards everything must come to its end."""
+    summary = Summary(seed, seconds)
+    scientists = Scientists(site, seed)
+    with ExitStack() as stack:
+        fleet = [each for model in SERVED for each in stack.enter_context(site.replicas(model, 2))]
+        draw = random.Random(seed)  # noqa: S311  # no secret
+        harm = Harm(site, draw, fleet)
+        scientists.start()
+        _inflict(harm, summary, seconds)
+        scientists.done.set()
+        scientists.join(120)
+        site.heal()
+        began = time.monotonic()
+        best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
+        scientists.registered += zip(MODELS, best, strict=True)
+        summary.replayed = _settle(site, scientists.registered)
+        summary.drained_in_seconds = time.monotonic() - began
+        _count(site, scientists.registered, summary)
+        assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS)
+    return summary
+
+
+def _inflict(harm: Harm, summary: Summary, seconds: float) -> None:
+    """Draw a fault every second or so; each ends by itself after a while."""
+    ends_at = time.monotonic() + seconds
+    next_at = time.monotonic()
+    while (now := time.monotonic()) < ends_at:
+        harm.end_due()
+        harm.restart_dead()
+        if now >= next_at:
+            kind = harm.random.choice(sorted(FAULTS))
+            if harm.inflict(kind):
+                summary.faults[kind] += 1
+            next_at = now + harm.random.uniform(0.3, 2.5)
+        time.sleep(0.1)
+    harm.end_all()
+
+
+def _settle(site: Site, registered: list[tuple[str, str]]) -> int:
+    """Wait until nothing is open; what died of too many deaths is replayed, as an operator would.
+
+    Returns how many events were replayed.
+    """
+    replayed = 0
+    for _ in range(5):
+        for model in MODELS:
+            eventually(
+                lambda model=model: not site.events(model=model, status="open"),
+                DRAIN_SECONDS,
+                every_seconds=0.5,
+            )
+        dead = [each["id"] for model in MODELS for each in site.events(model=model, status="dead")]
+        if not dead:
+            break
+        replayed += len(dead)
+        for event_id in dead:
+            answer = site.post(
+                f"/events/{event_id}/replay", {"mode": "failed", "reason": "after the storm"}
+            )
+            assert answer.is_success, answer.text
+    return replayed
+
+
+def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> None:
+    """Hold every version against what the journal has of it."""
+    found = [event for model in MODELS for event in site.events(model=model)]
+    created, decided = Counter[Any](), {}
+    began = {}
+    for event in found:
+        key = (event["model"], event["version"])
+        if event["type"] == "model_version.created":
+            created[key] += 1
+            began[key] = datetime.fromisoformat(event["occurred_at"])
+        elif event["type"] in DECIDED:
+            decided.setdefault(key, datetime.fromisoformat(event["recorded_at"]))
+    summary.versions, summary.events = len(registered), len(found)
+    summary.lost = [f"{m} v{v}" for m, v in registered if (m, v) not in decided]
+    summary.doubled = [f"{m} v{v}" for (m, v), count in created.items() if count > 1]
+    waited = [(decided[key] - began[key]).total_seconds() for key in decided if key in began]
+    summary.worst_recovery_seconds = max(waited, default=0.0)
+
+
+@contextmanager
+def site_for_storm(directory: Path, *, on_postgresql: bool) -> Iterator[Site]:
+    """A site with two workers and two pollers, on a journal of its own."""
+    with ExitStack() as stack:
+        database: PostgresServer | None = None
+        if on_postgresql:
+            database = PostgresServer().start()
+            stack.callback(database.remove)
+        (directory / "mlflow").mkdir(parents=True)
+        mlflow = MlflowServer(directory / "mlflow").start()
+        stack.callback(mlflow.stop)
+        second = {"worker-default-2": ROLES["worker-default"], "poller-2": ROLES["poller"]}
+        site = Site(
+            directory / "site",
+            mlflow,
+            database.database("storm") if database else None,
+            roles={**ROLES, **second},
+        )
+        site.database = database
+        yield stack.enter_context(site.running())
+
+
+def main() -> int:
+    """Run one storm and print what it came to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--journal", choices=["sqlite", "postgresql"], default="sqlite")
+    asked = parser.parse_args()
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
+    seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}, {asked.seconds:.0f} s, journal on {asked.journal}", flush=True)  # noqa: T201
+    with (
+        tempfile.TemporaryDirectory(prefix="storm-") as directory,
+        site_for_storm(Path(directory), on_postgresql=asked.journal == "postgresql") as site,
+    ):
+        summary = rage(site, seconds=asked.seconds, seed=seed)
+    print(summary)  # noqa: T201  # it is a command
+    return 1 if summary.lost or summary.doubled else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
