@@ -17,7 +17,7 @@ from steward.errors import LeaseLostError
 from steward.events import Event
 from steward.journal.queries import event_of
 from steward.journal.schema import dispatches, events
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.ports import Work
 
 
@@ -35,6 +35,7 @@ class Claimed:
     claimed_at: datetime
 
 
+@retried
 def claim(
     journal: Journal,
     dispatch_id: str,
@@ -58,6 +59,7 @@ def claim(
         return None
 
 
+@retried
 def heartbeat(journal: Journal, claimed: Claimed, *, lease_seconds: float) -> None:
     """Extend the lease. LeaseLostError when somebody else owns the dispatch now."""
     with journal.write() as transaction:
@@ -94,14 +96,18 @@ def _next_due(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
     named = connection.execute(select(dispatches).where(table.id == dispatch_id)).first()
     if named is None:
         return None
-    due = select(dispatches).where(table.state == "pending", table.due_at <= transaction.now)
+    due = select(table.id).where(table.state == "pending", table.due_at <= transaction.now)
     if named.lane is None:
-        return connection.execute(due.where(table.id == dispatch_id)).first()
-    running = select(table.id).where(table.lane == named.lane, table.state == "running")
-    if connection.execute(running).first():
-        return None
-    in_lane = due.where(table.lane == named.lane).order_by(table.created_at, table.id).limit(1)
-    return connection.execute(in_lane).first()
+        wanted = due.where(table.id == dispatch_id)
+    else:
+        running = select(table.id).where(table.lane == named.lane, table.state == "running")
+        if connection.execute(running).first():
+            return None
+        wanted = due.where(table.lane == named.lane).order_by(table.created_at, table.id).limit(1)
+    # Whoever holds it is faster, or hints it afterwards. Only the row is locked that was chosen:
+    # to skip within a lane would be to overtake.
+    locked = select(dispatches).where(table.id == wanted.scalar_subquery())
+    return connection.execute(locked.with_for_update(skip_locked=True)).first()
 
 
 def _take(

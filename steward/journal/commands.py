@@ -8,11 +8,12 @@ from steward.events import EventType, ModelRef, NewEvent
 from steward.journal.audit import write_audit
 from steward.journal.history import scope_of
 from steward.journal.schema import dispatches, events, is_living, models, pauses
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter, bring_forward
 from steward.ports import Hint
 
 
+@retried
 def request_rollback(
     journal: Journal, model: ModelRef, *, version: str | None, actor: str, reason: str
 ) -> tuple[str, list[Hint]]:
@@ -30,6 +31,7 @@ def request_rollback(
     return event_id, transaction.hints
 
 
+@retried
 def pause(journal: Journal, model: ModelRef | None, *, actor: str, reason: str) -> str:
     """Stop acting on a model (None: on all); events go on being journalled."""
     with journal.write() as transaction:
@@ -51,6 +53,7 @@ def pause(journal: Journal, model: ModelRef | None, *, actor: str, reason: str) 
     return event_id
 
 
+@retried
 def resume(
     journal: Journal, model: ModelRef | None, *, actor: str, reason: str
 ) -> tuple[str | None, list[Hint]]:

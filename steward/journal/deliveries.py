@@ -13,7 +13,7 @@ from steward.journal.bulk import insert_many
 from steward.journal.facets import DESCRIPTION, EXISTS, NEW_VERSION_STAGE, STAGE
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_WEBHOOK, deliveries, events
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Hint
 
@@ -57,6 +57,7 @@ class Receipt:
     duplicate: bool
 
 
+@retried
 def record(journal: Journal, batch: Sequence[Delivery]) -> tuple[list[Receipt], list[Hint]]:
     """Journal a batch in one transaction; receipts come in the batch's order.
 
@@ -88,6 +89,7 @@ def record(journal: Journal, batch: Sequence[Delivery]) -> tuple[list[Receipt], 
     return receipts, transaction.hints
 
 
+@retried
 def refuse(journal: Journal, delivery: Delivery, reason: str) -> None:
     """Keep an authentic delivery that was refused, with the reason, for operators to see."""
     with journal.write() as transaction:

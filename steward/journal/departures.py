@@ -13,11 +13,12 @@ from steward.journal.facets import EXISTS
 from steward.journal.looking import ModelLook
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, events, intents, models, observed
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Hint
 
 
+@retried
 def record_gone(journal: Journal, look: ModelLook) -> list[Hint]:
     """The registry answered 404 for a model: it was deleted, with all that hung on it."""
     with journal.write() as transaction:
@@ -29,9 +30,10 @@ def record_gone(journal: Journal, look: ModelLook) -> list[Hint]:
     return transaction.hints
 
 
+@retried
 def record_renamed(journal: Journal, look: ModelLook, after: ModelRef) -> list[Hint]:
     """A model goes by another name; all that is known of it goes with it."""
-    with journal.write() as transaction:
+    with journal.write(is_long=True) as transaction:
         row = _living(transaction, look.model)
         if row is None or row.id != look.model_id:
             return []

@@ -13,11 +13,12 @@ from steward.journal.claims import Claimed, update_claimed
 from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_OWN, dispatches, events, intents
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Done, Hint, Skipped, Wait
 
 
+@retried
 def record(journal: Journal, claimed: Claimed, outcome: Done | Skipped | Wait) -> list[Hint]:
     """Record what a handler returned, in one transaction; returns what to hint now.
 
@@ -41,6 +42,7 @@ def record(journal: Journal, claimed: Claimed, outcome: Done | Skipped | Wait) -
     return transaction.hints
 
 
+@retried
 def fail(
     journal: Journal, claimed: Claimed, error: str, *, retry_in_seconds: float | None
 ) -> list[Hint]:
@@ -60,6 +62,7 @@ def fail(
     return transaction.hints
 
 
+@retried
 def release(journal: Journal, claimed: Claimed) -> list[Hint]:
     """Hand a dispatch back at once, without a failure: the worker was told to stop."""
     with journal.write() as transaction:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 from steward.events import ModelRef
 from steward.journal.bulk import chunks
 from steward.journal.schema import desired, replicas
-from steward.journal.store import Journal, insert_or_ignore
+from steward.journal.store import Journal, insert_or_ignore, retried
 from steward.ports import Desired, Replica
 
 LIVE_SECONDS = 15.0
@@ -52,6 +52,7 @@ class KnownReplica(Told):
     seen_at: datetime
 
 
+@retried
 def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
     """Write many heartbeats in one transaction; a generation above ours raises ours above it."""
     latest = {beat.id: beat for beat in sorted(batch, key=lambda beat: beat.heard_at)}
@@ -69,7 +70,7 @@ def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
                 _UPDATE,
                 [{f"b_{name}": value for name, value in values.items()} for values in again],
             )
-        for model, highest in _highest(batch).items():
+        for model, highest in sorted(_highest(batch).items(), key=lambda item: str(item[0])):
             connection.execute(
                 update(desired)
                 .where(
@@ -80,8 +81,12 @@ def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
                 )
                 .values(generation=highest + 1)
             )
+        forgotten = select(replicas.c.id).where(
+            replicas.c.seen_at < transaction.now - FORGOTTEN_AFTER
+        )
         connection.execute(
-            delete(replicas).where(replicas.c.seen_at < transaction.now - FORGOTTEN_AFTER)
+            # Nobody waits for a replica that beats again at this moment.
+            delete(replicas).where(replicas.c.id.in_(forgotten.with_for_update(skip_locked=True)))
         )
 
 

@@ -5,7 +5,7 @@ One object serves one claimed dispatch.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import queries, readings
@@ -21,7 +21,7 @@ from steward.journal.schema import (
     observed,
     pauses,
 )
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
 
@@ -73,6 +73,7 @@ class JournalHistory:
             row = desired_row(connection, model)
         return Desired(model, row.version, row.generation) if row else None
 
+    @retried
     def next_generation(self, model: ModelRef, version: str | None, cause: Event) -> Desired:
         with self._journal.write() as transaction:
             hold(transaction, self._claimed)
@@ -210,13 +211,15 @@ def _observed_champion(connection: Connection, model: ModelRef) -> str | None:
 
 def desired_row(connection: Connection, model: ModelRef) -> Row[*tuple[Any, ...]] | None:
     """The desired state of one model's replicas."""
-    return connection.execute(
-        select(desired).where(
-            desired.c.registry == model.registry,
-            desired.c.workspace == model.workspace,
-            desired.c.model == model.name,
-        )
-    ).first()
+    return connection.execute(_desired(model)).first()
+
+
+def _desired(model: ModelRef) -> Select[*tuple[Any, ...]]:
+    return select(desired).where(
+        desired.c.registry == model.registry,
+        desired.c.workspace == model.workspace,
+        desired.c.model == model.name,
+    )
 
 
 def pause_of(connection: Connection, model: ModelRef | None) -> Row[*tuple[Any, ...]] | None:
@@ -239,7 +242,7 @@ def _advance(  # noqa: PLR0917  # the six things that a new generation is made o
     version: str | None,
     cause: Event,
 ) -> Desired:
-    row = desired_row(transaction.connection, model)
+    row = transaction.connection.execute(_desired(model).with_for_update()).first()
     mine = (claimed.work.dispatch_id, claimed.work.run)
     if row and (row.dispatch_id, row.run) == mine and row.version == version:
         return Desired(model, row.version, row.generation)

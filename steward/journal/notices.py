@@ -6,11 +6,12 @@ The poller writes; ``/api/v1/health`` shows.
 from sqlalchemy import Connection, delete, insert, select
 
 from steward.journal.schema import notices
-from steward.journal.store import Journal
+from steward.journal.store import Journal, retried
 
 POLICY = "policy"
 
 
+@retried
 def put(journal: Journal, name: str, text: str) -> None:
     """Note it, instead of what was noted under this name before."""
     with journal.write() as transaction:

@@ -5,7 +5,7 @@ lock of the model's row. Equal to what we knew: joined to the event that told us
 event, unless what we knew is fresher. Our own writes are recognised by their intents.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from steward.events import ModelRef, NewEvent
 from steward.journal.bulk import chunks, insert_many
 from steward.journal.facets import CHAMPION, STAGE, change, version_meant
 from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
-from steward.journal.store import Transaction, insert_or_ignore
+from steward.journal.store import JournalConflictError, Transaction, insert_or_ignore
 from steward.journal.writing import EventWriter
 
 OWN_WRITE_WINDOW = timedelta(minutes=10)
@@ -64,13 +64,22 @@ class ObservedState:
         wanted = sorted(set(refs) - self._ids.keys(), key=_name_of)
         if not wanted:
             return
-        found = self._living(wanted)
-        missing = [ref for ref in wanted if _name_of(ref) not in found]
+        found = self.lock_known(wanted)
+        missing = [ref for ref in wanted if ref not in found]
         if missing:
             self._insert_models(missing)
-            found = self._living(wanted)
-        for ref in wanted:
-            self._ids[ref] = found[_name_of(ref)]
+            found |= self._living(missing)
+        if len(found) < len(wanted):
+            raise JournalConflictError("A model was deleted while its news was recorded.")
+        self._ids |= found
+        if self.writer.journal.is_postgresql:
+            # Who waited for a lock comes after those who had it, by the clock as well. (SQLite
+            # gives the one lock that it has before it tells the time.)
+            self.transaction.now = self.writer.journal.now(self.transaction.connection)
+
+    def lock_known(self, refs: Iterable[ModelRef]) -> dict[ModelRef, int]:
+        """Lock the rows of those models that have one, and name them; makes none."""
+        return self._living(sorted(set(refs), key=_name_of))
 
     def model_id(self, ref: ModelRef) -> int:
         """The id of a locked model."""
@@ -242,24 +251,27 @@ class ObservedState:
                 update(intents).where(intents.c.id.in_(ended)).values(matched_by=event_id)
             )
 
-    def _living(self, refs: list[ModelRef]) -> dict[tuple[str, str, str], int]:
+    def _living(self, refs: Sequence[ModelRef]) -> dict[ModelRef, int]:
         table = models.c
-        query = (
-            select(table.id, table.registry, table.workspace, table.name)
-            .where(
-                table.registry.in_({ref.registry for ref in refs}),  # as in load()
-                table.workspace.in_({ref.workspace for ref in refs}),
-                table.name.in_({ref.name for ref in refs}),
-                tuple_(table.registry, table.workspace, table.name).in_(
-                    [_name_of(r) for r in refs]
-                ),
-                table.deleted_at.is_(None),
+        found: dict[ModelRef, int] = {}
+        for chunk in chunks(refs):
+            query = (
+                select(table.id, table.registry, table.workspace, table.name)
+                .where(
+                    table.registry.in_({ref.registry for ref in chunk}),  # as in load()
+                    table.workspace.in_({ref.workspace for ref in chunk}),
+                    table.name.in_({ref.name for ref in chunk}),
+                    tuple_(table.registry, table.workspace, table.name).in_(
+                        [_name_of(ref) for ref in chunk]
+                    ),
+                    table.deleted_at.is_(None),
+                )
+                .order_by(table.id)
+                .with_for_update()
             )
-            .order_by(table.id)
-            .with_for_update()
-        )
-        rows = self.transaction.connection.execute(query)
-        return {(row.registry, row.workspace, row.name): row.id for row in rows}
+            for row in self.transaction.connection.execute(query):
+                found[ModelRef(row.name, row.registry, row.workspace)] = row.id
+        return found
 
     def _insert_models(self, refs: list[ModelRef]) -> None:
         self.transaction.connection.execute(

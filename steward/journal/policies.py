@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from steward.events import EventType, ModelRef, NewEvent
-from steward.journal.schema import is_living, models, observed, policies
+from steward.journal.globs import matches_glob
+from steward.journal.schema import installation, is_living, models, observed, policies
 from steward.policy import PolicySet
 
 if TYPE_CHECKING:  # the store and the writer use this module
@@ -33,6 +34,8 @@ def activate(journal: "Journal", policy_set: PolicySet, *, file: str) -> str | N
     from steward.journal.writing import EventWriter  # it routes by the policy in force
 
     with journal.write() as transaction:
+        # Processes that start at once see the same file: the second finds it in force.
+        transaction.connection.execute(select(installation.c.id).with_for_update())
         before = active(transaction.connection).hash
         if before == policy_set.hash:
             return None
@@ -66,7 +69,7 @@ def model_tags(connection: "Connection", model: ModelRef) -> dict[str, str]:
         .where(
             *is_living(model),
             observed.c.subject == "",
-            observed.c.facet.startswith("tag:"),
+            matches_glob(observed.c.facet, "tag:*"),
         )
     )
     return {row.facet.removeprefix("tag:"): row.value for row in rows if row.value is not None}

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, exists, false, or_, select
 
 from steward.events import Event, ModelRef
+from steward.journal.bulk import chunks
+from steward.journal.globs import matches_glob
 from steward.journal.schema import (
     SEEN_OWN,
     SEEN_READ,
@@ -86,10 +88,7 @@ class EventFilter:
         ):
             if value is not None:
                 is_glob = "*" in value
-                pattern = _like(value)
-                query = query.where(
-                    column.like(pattern, escape="\\") if is_glob else column == value
-                )
+                query = query.where(matches_glob(column, value) if is_glob else column == value)
         if self.since:
             query = query.where(table.recorded_at >= self.since)
         if self.until:
@@ -99,12 +98,6 @@ class EventFilter:
         if self.seen_by:
             query = query.where(_seen(self.seen_by))
         return query.where(_has_status(self.status)) if self.status else query
-
-
-def _like(glob: str) -> str:
-    for special in ("\\", "%", "_"):
-        glob = glob.replace(special, "\\" + special)
-    return glob.replace("*", "%")
 
 
 def _mentions(text: str) -> Any:
@@ -180,23 +173,25 @@ def _position(cursor: str) -> int:
 
 def dispatches_of(connection: Connection, event_ids: list[str]) -> dict[str, list[Row[Any]]]:
     """The dispatches of each event, oldest first."""
-    query = (
-        select(dispatches)
-        .where(dispatches.c.event_id.in_(event_ids))
-        .order_by(dispatches.c.created_at, dispatches.c.id)
-    )
     grouped: dict[str, list[Row[Any]]] = {}
-    for row in connection.execute(query):
-        grouped.setdefault(row.event_id, []).append(row)
+    for chunk in chunks(event_ids):
+        query = (
+            select(dispatches)
+            .where(dispatches.c.event_id.in_(chunk))
+            .order_by(dispatches.c.created_at, dispatches.c.id)
+        )
+        for row in connection.execute(query):
+            grouped.setdefault(row.event_id, []).append(row)
     return grouped
 
 
 def attempts_of(connection: Connection, dispatch_ids: list[str]) -> dict[str, list[Row[Any]]]:
     """The attempts of each dispatch, oldest first."""
-    query = select(attempts).where(attempts.c.dispatch_id.in_(dispatch_ids)).order_by(attempts.c.id)
     grouped: dict[str, list[Row[Any]]] = {}
-    for row in connection.execute(query):
-        grouped.setdefault(row.dispatch_id, []).append(row)
+    for chunk in chunks(dispatch_ids):
+        query = select(attempts).where(attempts.c.dispatch_id.in_(chunk)).order_by(attempts.c.id)
+        for row in connection.execute(query):
+            grouped.setdefault(row.dispatch_id, []).append(row)
     return grouped
 
 

@@ -26,7 +26,7 @@ from steward.journal.looking import (
 )
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, installation, models
-from steward.journal.store import Journal
+from steward.journal.store import Journal, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Hint, Reading, VersionInfo
 
@@ -45,6 +45,7 @@ class _Since:
         return created_at < self.began or (self.is_baseline and not is_known)
 
 
+@retried
 def record_models(
     journal: Journal, batch: Sequence[ModelReading], *, is_baseline: bool = False
 ) -> list[Hint]:
@@ -57,15 +58,19 @@ def record_models(
         writer = EventWriter(journal, transaction)
         state = ObservedState(transaction, writer, is_late=is_baseline)
         began = transaction.connection.execute(select(installation.c.created_at)).scalar_one()
-        for reading in batch:
-            if _is_still_meant(state, reading.look):
-                _record_model(state, reading, _Since(began, is_baseline))
+        # All locks at once, in one order: a receiver takes several as well.
+        state.lock_known(reading.look.model for reading in batch)
+        meant = [reading for reading in batch if _is_still_meant(state, reading.look)]
+        state.lock_models(reading.look.model for reading in meant)
+        for reading in meant:
+            _record_model(state, reading, _Since(began, is_baseline))
         writer.flush()
         state.flush()
         failpoint("poll.before_commit")
     return transaction.hints
 
 
+@retried
 def record_facets(journal: Journal, found: Sequence[Reading]) -> list[Hint]:
     """Compare single facets that the poller read (late metrics)."""
     with journal.write() as transaction:

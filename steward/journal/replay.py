@@ -1,7 +1,9 @@
 """Replay: an operator asks again. The same row goes back to pending, one run later."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import repeat
 from typing import Any, Literal
 
 from sqlalchemy import Row, insert, select, update
@@ -9,8 +11,9 @@ from sqlalchemy import Row, insert, select, update
 from steward.events import Event, EventType
 from steward.journal import policies, queries
 from steward.journal.audit import write_audit
+from steward.journal.bulk import chunks
 from steward.journal.schema import SEEN_OWN, attempts, dispatches, events
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
 from steward.ports import Hint
 
@@ -43,6 +46,7 @@ def plan(
         return _steps(journal, looking, chosen, handlers, mode)
 
 
+@retried
 def apply(
     journal: Journal,
     chosen: Sequence[Event],
@@ -51,15 +55,22 @@ def apply(
     mode: Mode,
     actor: str,
     reason: str,
+    batch: str | None = None,
+    delays: Iterator[timedelta] | None = None,
 ) -> tuple[list[Step], list[Hint]]:
-    """Replay these events; returns what was done and what to hint."""
+    """Replay these events; returns what was done and what to hint.
+
+    ``delays`` says of each dispatch when it begins (default: all now); ``batch`` names the whole
+    of which this is a part.
+    """
+    delays = delays or repeat(timedelta())
     with journal.write() as transaction:
         steps = _steps(journal, transaction, chosen, handlers, mode)
         writer = EventWriter(journal, transaction)
         by_id = {event.id: event for event in chosen}
         for step in steps:
             if step.action in ("replay", "bring_forward"):
-                _again(transaction, step, actor, reason)
+                _again(transaction, step, actor, reason, next(delays))
             elif step.action == "insert":
                 planned = _planned(journal, transaction, by_id[step.event_id])
                 writer.dispatch(
@@ -69,13 +80,19 @@ def apply(
         writer.flush()
         done = [step for step in steps if step.action in ("replay", "bring_forward", "insert")]
         if done:
-            target = ", ".join(dict.fromkeys(step.event_id for step in done))
+            event_ids = list(dict.fromkeys(step.event_id for step in done))
             write_audit(
                 transaction,
                 actor=actor,
                 verb="replay",
-                target=target,
-                detail={"reason": reason, "mode": mode, "dispatches": len(done)},
+                target=f"batch {batch}" if batch else ", ".join(event_ids),
+                detail={
+                    "reason": reason,
+                    "mode": mode,
+                    "dispatches": len(done),
+                    "events": event_ids,
+                    "dispatch_ids": [step.dispatch_id for step in done if step.dispatch_id],
+                },
             )
     return steps, transaction.hints
 
@@ -108,12 +125,15 @@ def _steps(
 
 def _own_writes(transaction: Transaction, event_ids: list[str]) -> set[str]:
     """Those that told of our own registry writes: they wake nobody, replayed or not."""
-    query = select(events.c.id).where(
-        events.c.id.in_(event_ids),
-        events.c.seen >= SEEN_OWN,
-        events.c.type != EventType.CHAMPION_CHANGED,
-    )
-    return set(transaction.connection.execute(query).scalars())
+    own: set[str] = set()
+    for chunk in chunks(event_ids):
+        query = select(events.c.id).where(
+            events.c.id.in_(chunk),
+            events.c.seen >= SEEN_OWN,
+            events.c.type != EventType.CHAMPION_CHANGED,
+        )
+        own.update(transaction.connection.execute(query).scalars())
+    return own
 
 
 def _step(event: Event, row: Row[Any], mode: Mode) -> Step:
@@ -134,13 +154,17 @@ def _planned(journal: Journal, transaction: Transaction, event: Event) -> list[A
     return journal.routing.plan(event.type, event.model, event.data, channels_for)
 
 
-def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> None:
+def _again(transaction: Transaction, step: Step, actor: str, reason: str, delay: timedelta) -> None:
     """Every transition is conditional: a dispatch that moved on since it was looked at is left."""
     connection, now = transaction.connection, transaction.now
     row = connection.execute(select(dispatches).where(dispatches.c.id == step.dispatch_id)).one()
+    due = now + delay
+    if step.action == "bring_forward":
+        due = max(now, min(due, row.due_at))
+    is_due = due <= now
     values: dict[str, Any] = {
-        "due_at": now,
-        "hint_at": now + FIRST_HINT_PATIENCE,
+        "due_at": due,
+        "hint_at": now + FIRST_HINT_PATIENCE if is_due else due,
         "hints": 0,
     }
     if step.action == "replay":
@@ -172,7 +196,8 @@ def _again(transaction: Transaction, step: Step, actor: str, reason: str) -> Non
                 detail=values["note"],
             )
         )
-    transaction.hints.append(Hint(row.id, row.handler, row.queue))
+    if is_due:
+        transaction.hints.append(Hint(row.id, row.handler, row.queue))
 
 
 def choose(journal: Journal, which: queries.EventFilter, *, limit: int) -> list[Event]:

@@ -8,13 +8,14 @@ from sqlalchemy import Row, Select, bindparam, func, select, update
 from steward.journal import counters
 from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
 from steward.journal.schema import attempts, dispatches
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
 from steward.ports import Hint
 
 LONGEST_PATIENCE = timedelta(seconds=60)
 
 
+@retried
 def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
     """Take back what expired leases hold; what ended that many workers in a run is dead."""
     table = dispatches.c
@@ -70,18 +71,22 @@ def _expired_before(transaction: Transaction, row: Row[Any]) -> int:
     return transaction.connection.execute(query).scalar_one()
 
 
+@retried
 def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
     """Dispatches to hint now: a retry or wait that came due, or a hint that nobody answered.
 
     An unanswered hint is repeated after 5, 10, 20 ... at most 60 seconds, so that a long backlog
     does not fill the broker with copies. A dispatch whose lane is busy is left to who finishes.
+    What is replayed, and all of a backlog that fills a round, lets new work go first.
     """
     with journal.read() as connection:
         now = journal.now(connection)
         if connection.execute(_query(limit=1), {"now": now}).first() is None:
             return []
     with journal.write() as transaction:
-        rows = transaction.connection.execute(_query(limit=limit), {"now": transaction.now}).all()
+        # What another transaction holds is claimed by it, or hinted after its commit.
+        query = _query(limit=limit).with_for_update(of=dispatches, skip_locked=True)
+        rows = transaction.connection.execute(query, {"now": transaction.now}).all()
         again = [
             {
                 "b_id": row.id,
@@ -94,7 +99,10 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
             _mark(transaction, again)
             unanswered = sum(row.hints > 0 or row.hint_at > row.due_at for row in rows)
             counters.add(transaction, counters.REDELIVERED_HINTS, unanswered)
-    return [Hint(row.id, row.handler, row.queue) for row in rows]
+    is_backlog = len(rows) == limit
+    return [
+        Hint(row.id, row.handler, row.queue, is_patient=is_backlog or row.run > 1) for row in rows
+    ]
 
 
 def _patience(hints: int) -> timedelta:
@@ -110,7 +118,7 @@ def _mark(transaction: Transaction, again: list[dict[str, object]]) -> None:
     )
 
 
-def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime]]:
+def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime, int]]:
     table = dispatches.c
     busy = dispatches.alias("busy")
     is_lane_busy = (
@@ -118,7 +126,15 @@ def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime
     )
     now = bindparam("now", type_=table.hint_at.type)
     return (
-        select(table.id, table.handler, table.queue, table.hints, table.hint_at, table.due_at)
+        select(
+            table.id,
+            table.handler,
+            table.queue,
+            table.hints,
+            table.hint_at,
+            table.due_at,
+            table.run,
+        )
         .where(table.state == "pending", table.hint_at <= now, table.due_at <= now, ~is_lane_busy)
         .order_by(table.hint_at)
         .limit(limit)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event, func, select, update
 
-from steward.events import EventType, NewEvent
-from steward.journal import fleet
+from steward.events import EventType, ModelRef, NewEvent
+from steward.journal import fleet, queries
 from steward.journal.bulk import CHUNK
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, dispatches, events
@@ -98,3 +98,25 @@ def test_many_replicas_may_beat_at_once(journal: Journal) -> None:
     fleet.record_heartbeats(journal, batch)
 
     assert len(fleet.live_replicas(journal, FRAUD)) == MANY
+
+
+def test_many_models_may_be_locked_at_once(journal: Journal) -> None:
+    refs = [ModelRef(f"m{n}") for n in range(MANY)]
+
+    for _ in ("made", "found"):
+        with journal.write() as transaction:
+            state = ObservedState(transaction, EventWriter(journal, transaction))
+            state.lock_models(refs)
+            assert len({state.model_id(ref) for ref in refs}) == MANY
+
+
+def test_the_dispatches_of_many_events_may_be_asked_for(journal: Journal) -> None:
+    ids = written(journal)
+
+    with journal.read() as connection:
+        grouped = queries.dispatches_of(connection, ids)
+        attempted = queries.attempts_of(connection, [row.id for [row] in grouped.values()])
+
+    assert list(grouped.keys() - ids) == []
+    assert len(grouped) == MANY
+    assert attempted == {}

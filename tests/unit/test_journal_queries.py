@@ -86,6 +86,32 @@ def test_events_are_found_by_what_they_are_of(journal: Journal) -> None:
     assert found(journal, seen_by="webhook") == found(journal, seen_by="nobody") == []
 
 
+@pytest.mark.parametrize(
+    ("glob", "names"),
+    [
+        ("fraud*", ["fraud", "fraud[1]", "fraud_eu"]),
+        ("Fraud*", ["Fraud"]),
+        ("FRAUD*", []),
+        ("*[1]", ["fraud[1]"]),
+        ("fraud_*", ["fraud_eu"]),
+        ("*?", ["why?"]),
+        ("*\\*", ["back\\slash"]),
+        ("100%*", ["100%"]),
+        ("*", ["100%", "Fraud", "back\\slash", "fraud", "fraud[1]", "fraud_eu", "why?"]),
+    ],
+)
+def test_in_a_glob_case_counts_and_only_the_star_is_special(
+    journal: Journal, glob: str, names: list[str]
+) -> None:
+    for name in ("fraud", "Fraud", "fraud[1]", "fraud_eu", "why?", "back\\slash", "100%"):
+        happened(journal, "work.free", model=ModelRef(name))
+
+    with journal.read() as connection:
+        which = EventFilter(model=glob)
+        items, _ = queries.list_events(connection, which, cursor=None, limit=100)
+    assert sorted(event.model.name for event, _ in items if event.model) == names
+
+
 def test_events_are_found_by_when_they_were_recorded(journal: Journal, clock: FixedClock) -> None:
     happened(journal, "a")
     noon = clock.advance(60)
