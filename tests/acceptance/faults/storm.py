@@ -155,9 +155,9 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
         key = (event["model"], event["version"])
         if event["type"] == "model_version.created":
             created[key] += 1
-            began[key] = datetime.fromisoformat(event["occurred_at"])
+            began[key] = datetime.fromisoformat(event["time"])
         elif event["type"] in DECIDED:
-            decided.setdefault(key, datetime.fromisoformat(event["recorded_at"]))
+            decided.setdefault(key, datetime.fromisoformat(event["recordedat"]))
     summary.versions, summary.events = len(registered), len(found)
     summary.lost = [f"{m} v{v}" for m, v in registered if (m, v) not in decided]
     summary.doubled = [f"{m} v{v}" for (m, v), count in created.items() if count > 1]
