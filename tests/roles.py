@@ -8,18 +8,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from sqlalchemy import select
 
+from handlers import ROUTES
 from steward.journal.migrate import upgrade
 from steward.journal.routing import Routing
-from steward.journal.schema import dispatches, leases, processes
+from steward.journal.schema import attempts, dispatches, events, leases, processes
 from steward.journal.store import Journal, open_engine
 from tests.models import register_version
 from tests.servers import ROOT, Child, eventually, free_port
@@ -31,6 +31,8 @@ COMMANDS = {
     "poller": ("poller",),
 }
 READY_SECONDS = 90.0
+OPEN = ("pending", "running")
+HANDLERS = {name for names in ROUTES.values() for name in names}
 _OURS = ("STEWARD_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
@@ -54,20 +56,6 @@ class Roles:
             Routing({}),
         )
         upgrade(self.journal)
-
-    @contextmanager
-    def running(self, *names: str) -> Iterator[Self]:
-        """Start roles (all of them unless named), and end whatever runs at the end."""
-        try:
-            for name in names or COMMANDS:
-                self.start(name, is_awaited=False)
-            for name in names or COMMANDS:
-                self.await_ready(name)
-            yield self
-        finally:
-            for child in self.children.values():
-                child.kill()
-            self.journal.close()
 
     def start(
         self,
@@ -94,8 +82,10 @@ class Roles:
     def await_ready(self, name: str) -> None:
         """Wait until a role is ready, and a worker consumes too (its first canary came back)."""
         self.children[name].wait_until(
-            lambda: self.is_ready(name)
-            and (not name.startswith("worker") or bool(self.canary_age(name) is not None)),
+            lambda: (
+                self.is_ready(name)
+                and (not name.startswith("worker") or bool(self.canary_age(name) is not None))
+            ),
             READY_SECONDS,
         )
 
@@ -152,15 +142,17 @@ class Roles:
         with self.journal.read() as connection:
             return list(connection.execute(select(dispatches).order_by(dispatches.c.created_at)))
 
-    def unfinished(self) -> list[Any]:
-        return [each for each in self.dispatches() if each.state in ("pending", "running")]
-
     def running_dispatches(self, handler: str | None = None) -> list[Any]:
         return [
             each
             for each in self.dispatches()
             if each.state == "running" and handler in (None, each.handler)
         ]
+
+    def attempts(self, dispatch_id: str) -> list[Any]:
+        query = select(attempts).where(attempts.c.dispatch_id == dispatch_id)
+        with self.journal.read() as connection:
+            return list(connection.execute(query.order_by(attempts.c.id)))
 
     def processes(self) -> list[Any]:
         with self.journal.read() as connection:
@@ -176,22 +168,54 @@ class Roles:
         """Register versions at the registry itself, never through a proxy of the workers."""
         return [register_version(self.mlflow_url, model, auc=auc) for auc in aucs]
 
-    def await_finished(self, model: str, count: int, within: float = 90) -> None:
-        """Wait until so many versions were judged once each, and nothing is open or dead."""
+    def await_finished(self, model: str, versions: Sequence[str], within: float = 90) -> None:
+        """Wait until these versions were judged once each, and nothing of the model is open."""
 
         def is_finished() -> bool:
-            found = self.dispatches()
-            judged = [each for each in found if each.handler == "validate"]
-            return len(judged) >= count and not self.unfinished()
+            rows = [row for row in self._rows(model) if row.handler in HANDLERS]
+            judged = {row.version for row in rows if row.handler == "validate"}
+            return judged >= set(versions) and not any(row.state in OPEN for row in rows)
 
         try:
             eventually(is_finished, within, every_seconds=0.2)
         except AssertionError as error:
-            rows = [(each.handler, each.state, each.note) for each in self.unfinished()]
+            rows = [(row.version, row.handler, row.state, row.note) for row in self._rows(model)]
             raise AssertionError(f"{model} is not finished within {within} s: {rows}") from error
-        assert {each.state for each in self.dispatches()} <= {"succeeded", "skipped"}
+        ends = {row.state for row in self._rows(model) if row.handler in HANDLERS}
+        assert ends <= {"succeeded", "skipped"}, ends
+        for kind in ("model_version.created", "model_version.validated", "model_version.promoted"):
+            found = self._versions(model, kind)
+            assert len(found) == len(set(found)), (kind, found)
+
+    def known(self, model: str) -> list[str]:
+        """Versions that the journal knows of."""
+        return self._versions(model, "model_version.created")
+
+    def promoted(self, model: str) -> list[str]:
+        """Versions that were promoted, in order."""
+        return self._versions(model, "model_version.promoted")
+
+    def pending(self, model: str, handler: str) -> list[Any]:
+        rows = self._rows(model)
+        return [row for row in rows if row.handler == handler and row.state == "pending"]
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _rows(self, model: str) -> list[Any]:
+        """Dispatches of one model, with the version each is about."""
+        query = (
+            select(dispatches, events.c.version)
+            .join(events, events.c.id == dispatches.c.event_id)
+            .where(events.c.model == model)
+            .order_by(dispatches.c.created_at)
+        )
+        with self.journal.read() as connection:
+            return list(connection.execute(query))
+
+    def _versions(self, model: str, kind: str) -> list[str]:
+        query = select(events.c.version).where(events.c.model == model, events.c.type == kind)
+        with self.journal.read() as connection:
+            return list(connection.execute(query.order_by(events.c.seq)).scalars())
 
     def _ask(self, name: str, path: str) -> httpx.Response:
         url = f"http://127.0.0.1:{self.health_ports[name]}{path}"
