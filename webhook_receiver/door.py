@@ -4,9 +4,11 @@ It stands beside FastAPI's routes, not inside them: at this rate injection and m
 more than the journal does.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from prometheus_client import Counter
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from steward.errors import DeliveryRejected, JournalUnavailableError
@@ -57,11 +59,9 @@ class Door:
             answer = problem(error.status, error.detail, code=error.reason)
             await answer(scope, receive, send)
         except JournalUnavailableError as error:
-            self._count["unavailable"].inc()
-            retry = {"retry-after": RETRY_AFTER_SECONDS}
-            await problem(503, str(error), code="journal_unavailable", headers=retry)(
-                scope, receive, send
-            )
+            await self._put_off(str(error), "journal_unavailable")(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops, and the journal was slower than that
+            await self._put_off("The receiver is stopping.", "stopping")(scope, receive, send)
         except Exception:  # no middleware stands behind the door
             self._count["failed"].inc()
             log.exception("delivery_failed")
@@ -69,6 +69,10 @@ class Door:
             await answer(scope, receive, send)
         else:
             await _accept(send, receipt)
+
+    def _put_off(self, detail: str, code: str) -> Response:
+        self._count["unavailable"].inc()
+        return problem(503, detail, code=code, headers={"retry-after": RETRY_AFTER_SECONDS})
 
     async def _take(self, letter: Letter, body: bytes, registry: str) -> Receipt:
         try:
