@@ -3,9 +3,8 @@
 Called by the entry points (the CLI and the worker's processes).
 """
 
-import os
-import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.policy import ChannelSpec, Mode, Policy, PolicySet
 from steward.policy.installed import settings_channels
-from steward.ports import Channel, Services, Skipped
+from steward.ports import Channel, Notification, Services, Skipped
 from steward.settings import Settings
 
 DEFAULT_REGISTRY = "default"
@@ -36,11 +35,6 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-def process_name(role: str) -> str:
-    """Names this process in leases and attempts."""
-    return f"{role}@{socket.gethostname()}:{os.getpid()}"
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -105,6 +99,18 @@ def activate_policy(settings: Settings, journal: Journal) -> None:
         get_logger().info("policy_activated", file=str(settings.policy_file or "built-in"))
 
 
+@dataclass(frozen=True, slots=True)
+class _AskingChannel:
+    """ports.Channel for one dispatch: a worker that stood still sends nothing after another did."""
+
+    channel: Channel
+    before_send: Callable[[], None]
+
+    def send(self, notification: Notification) -> str:
+        self.before_send()
+        return self.channel.send(notification)
+
+
 class ServicesFactory:
     """Makes the Services of one claimed dispatch; its clients live as long as the process."""
 
@@ -126,16 +132,17 @@ class ServicesFactory:
         if model is not None and model.registry != self._registry.name:
             return Skipped(f"unknown registry: {model.registry}")
         policy_set, policy = self._policies(model)
+        ledger = JournalLedger(self._journal, claimed, lease_seconds=settings.lease_seconds)
         return Services(
-            registry=self._registry,
-            fleet=self._fleet,
-            ledger=JournalLedger(self._journal, claimed),
+            registry=self._registry.asking(ledger.secure),
+            fleet=self._fleet,  # replicas refuse an order of an older generation themselves
+            ledger=ledger,
             history=JournalHistory(self._journal, claimed),
             clock=SystemClock(),
             policy=policy,
             mode=Mode.lowest(policy.mode, settings.mode),
             work=claimed.work,
-            channel=partial(self._channel, policy_set),
+            channel=partial(self._channel, policy_set, ledger.secure),
             public_url=settings.receiver_url,
             registry_url=(settings.mlflow_tracking_uri or "").rstrip("/"),
             templates_dir=Path(settings.data_dir) / "templates",
@@ -147,11 +154,14 @@ class ServicesFactory:
             tags = policies.model_tags(connection, model) if model else {}
         return policy_set, policy_set.governing(model or ModelRef(""), tags)
 
-    def _channel(self, policy_set: PolicySet, name: str) -> tuple[ChannelSpec, Channel]:
+    def _channel(
+        self, policy_set: PolicySet, before_send: Callable[[], None], name: str
+    ) -> tuple[ChannelSpec, Channel]:
         channels = {**self._settings_channels, **policy_set.channels}
         if name not in channels:
             known: Sequence[str] = sorted(channels)
             raise PermanentError(
                 f"There is no channel {name} any more; configured: {', '.join(known) or 'none'}."
             )
-        return channels[name], channel_for(channels[name], self._settings)
+        channel = channel_for(channels[name], self._settings)
+        return channels[name], _AskingChannel(channel, before_send)

@@ -10,7 +10,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import prometheus_client
 
@@ -63,6 +64,17 @@ class MlflowRegistry:
         self.requests: Counter[str] = Counter()
         self._uri = tracking_uri
         self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        self._before_write: Callable[[], None] = lambda: None
+
+    def asking(self, before_write: Callable[[], None]) -> Self:
+        """The same registry, for one dispatch: each write first calls ``before_write``.
+
+        It may raise. MLflow takes a write from anybody at any time, so this is the last moment to
+        notice that a worker which stood still has lost its dispatch to another.
+        """
+        mine = copy(self)
+        mine._before_write = before_write  # noqa: SLF001  # a copy of our own
+        return mine
 
     # --- the port ---------------------------------------------------------------------------
 
@@ -173,6 +185,7 @@ class MlflowRegistry:
         that stages are deprecated: twice the requests, and a log line, for nothing.
         """
         failpoint("registry.before_write")
+        self._before_write()
         beneath = self._client._get_registry_client()  # noqa: SLF001  # no public way; tested
         self._call(
             operation, model.workspace, getattr(beneath, operation), model.name, *args, **kwargs

@@ -1,25 +1,53 @@
 """Intents and effects (ports.Ledger): committed before something is done to the outside world."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, insert, select, update
 
 from steward.failpoints import failpoint
-from steward.journal.claims import Claimed, hold
+from steward.journal.claims import Claimed, heartbeat, hold
 from steward.journal.observed import ObservedState
-from steward.journal.schema import attempts, effects, intents
+from steward.journal.schema import attempts, dispatches, effects, intents
 from steward.journal.store import Journal, Transaction
 from steward.journal.writing import EventWriter
 from steward.ports import Intent
+
+LONGEST_WRITE_SECONDS = 20.0
+"""What a call of the registry may take: two tries of ten seconds."""
 
 
 class JournalLedger:
     """ports.Ledger over the journal, for one claimed dispatch."""
 
-    def __init__(self, journal: Journal, claimed: Claimed) -> None:
+    def __init__(self, journal: Journal, claimed: Claimed, *, lease_seconds: float = 60.0) -> None:
         self._journal = journal
         self._claimed = claimed
+        self._lease_seconds = lease_seconds
+
+    def secure(self) -> None:
+        """Make sure that the dispatch stays ours for as long as one call of the outside may take.
+
+        Called last before each such call: a process may have stood still since its intent. One
+        read, as long as heartbeats come.
+
+        Raises:
+            LeaseLostError: somebody else owns the dispatch now.
+
+        """
+        table = dispatches.c
+        query = select(table.lease_until).where(
+            table.id == self._claimed.work.dispatch_id,
+            table.state == "running",
+            table.token == self._claimed.token,
+        )
+        enough = timedelta(seconds=min(LONGEST_WRITE_SECONDS, self._lease_seconds / 2))
+        with self._journal.read() as connection:
+            until = connection.execute(query).scalar()
+            is_long_enough = until is not None and until - self._journal.now(connection) > enough
+        if not is_long_enough:
+            heartbeat(self._journal, self._claimed, lease_seconds=self._lease_seconds)
 
     def intend(self, intended: Sequence[Intent]) -> None:
         with self._journal.write() as transaction:
