@@ -105,6 +105,9 @@ RABBITMQ_QUEUE = {
     "x-delivery-limit": 5,
 }
 CONFIRM_SECONDS = 5.0
+PRIORITIES = {"redis": (0, 9), "rabbitmq": (9, 0)}
+"""Of a hint, and of a patient one. Redis takes the lowest number first; a quorum queue of RabbitMQ
+prefers the half from 5 on (https://www.rabbitmq.com/docs/quorum-queues#priorities)."""
 
 
 def celery_app(broker_url: str) -> Celery:
@@ -194,7 +197,8 @@ class Hinter:
                 else:
                     with producer.batch(max_size=self.BATCH):
                         for hint in unique.values():
-                            _publish_task(producer, hint, hint.queue)
+                            priority = PRIORITIES["redis"][hint.is_patient]
+                            _publish_task(producer, hint, hint.queue, priority=priority)
                     sent = len(unique)
         except Exception as error:  # noqa: BLE001  # whatever the transport raises: the sweep repeats
             self._disconnect()  # what it answers later must not be taken for another's answer
@@ -213,6 +217,7 @@ class Hinter:
             producer,
             hint,
             declared.name,
+            priority=PRIORITIES["rabbitmq"][hint.is_patient],
             declare=[declared],
             mandatory=True,
             confirm_timeout=CONFIRM_SECONDS,

@@ -370,11 +370,15 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What goes to the broker after a commit: the dispatch, its handler and its queue."""
+    """What goes to the broker after a commit: the dispatch, its handler and its queue.
+
+    ``is_patient`` lets everything that is not go first: a backlog, or what is replayed.
+    """
 
     dispatch_id: str
     handler: str
     queue: str
+    is_patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ class Api:
         sent = {key: value for key, value in (params or {}).items() if value is not None}
         return self._call("POST", path, params=sent, json=dict(body))
 
+    def delete(self, path: str) -> Document:
+        """DELETE, where it makes an end of something."""
+        return self._call("DELETE", path)
+
     def _call(self, method: str, path: str, **arguments: Any) -> Document:
         url = self.target.url
         try:

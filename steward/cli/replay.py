@@ -46,6 +46,14 @@ def replay(
     ] = Mode.FAILED,
     reason: Annotated[str, typer.Option(help="Why; it is written down.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=100, help="Chosen by options: so many begin a second [20]."),
+    ] = None,
+    cancel: Annotated[
+        str | None,
+        typer.Option(metavar="BATCH", help="Stop a replay: what has not begun stays as it was."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     type_: event_filter.Type = None,
     model: event_filter.Model = None,
@@ -77,50 +85,74 @@ def replay(
         registry=registry,
         workspace=workspace,
     )
+    if cancel is not None:
+        _cancel(ctx, cancel, is_alone=not (ids or which), as_json=as_json)
+        return
+    if rate and ids:
+        raise typer.BadParameter("--rate is for events that are chosen by options.")
     if bool(ids) == bool(which):
         raise typer.BadParameter(
             "Name events, or choose them by options, not both."
             if ids
             else "Name events, or choose them by options: --status dead, --type, --model, --since."
         )
-    body = {"handlers": handler, "mode": mode.value, "reason": reason}
+    body: dict[str, Any] = {"handlers": handler, "mode": mode.value, "reason": reason}
     with connect(ctx.obj) as api:
         if ids:
-            steps = _each(api, ids, body, dry_run=dry_run)
+            answer = _each(api, ids, body, dry_run=dry_run)
         else:
-            steps = _by_filter(api, which, body, dry_run=dry_run, is_sure=yes)
+            paced = body | ({"rate": rate} if rate else {})
+            answer = _by_filter(api, which, paced, dry_run=dry_run, is_sure=yes)
     by = f" by {' or '.join(handler)}" if handler else ""
     nothing = f"Nothing matches: no dispatch of {', '.join(ids or ())}{by}."
-    _tell(steps, nothing=nothing, is_done=not dry_run, as_json=as_json)
-    if not any(step["action"] in ACTING for step in steps):
+    _tell(answer, nothing=nothing, is_done=not dry_run, as_json=as_json)
+    if not _acts(answer):
         raise typer.Exit(1)
 
 
-def _each(
-    api: Api, ids: Sequence[str], body: dict[str, Any], *, dry_run: bool
-) -> list[dict[str, Any]]:
+def _cancel(ctx: typer.Context, batch: str, *, is_alone: bool, as_json: bool) -> None:
+    if not is_alone:
+        raise typer.BadParameter("--cancel takes a batch alone, and no events.")
+    with connect(ctx.obj) as api:
+        done = api.delete(path_of("replay", batch))
+    if as_json:
+        tables.as_json(done)
+        return
+    typer.echo(
+        f"{done['cancelled']} had not begun and stay as they were; {done['left']} had begun."
+    )
+
+
+def _acts(answer: dict[str, Any]) -> bool:
+    return any(answer["counts"].get(each) for each in ACTING)
+
+
+def _each(api: Api, ids: Sequence[str], body: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
     # All are looked up before the first is replayed: a wrong id must not leave half done.
     found = [find_event(api, event_id)["event"]["id"] for event_id in dict.fromkeys(ids)]
     steps: list[dict[str, Any]] = []
+    counts: Counter[str] = Counter()
     for event_id in found:
         path = path_of("events", event_id, "replay")
-        steps += api.post(path, {**body, "dry_run": dry_run})["steps"]
-    return steps
+        answer = api.post(path, {**body, "dry_run": dry_run})
+        steps += answer["steps"]
+        counts.update(answer["counts"])
+    return {"steps": steps, "counts": counts, "events": len(found), "batch": None}
 
 
 def _by_filter(
     api: Api, which: dict[str, str], body: dict[str, Any], *, dry_run: bool, is_sure: bool
-) -> list[dict[str, Any]]:
+) -> dict[str, Any]:
     asked = {"filter": which, **body}
     if not is_sure or dry_run:
         planned = _some(api.post("/replay", {**asked, "dry_run": True}), which)
-        if dry_run or not any(step["action"] in ACTING for step in planned):
+        if dry_run or not _acts(planned):
             return planned
         _ask(planned)
     return _some(api.post("/replay", {**asked, "dry_run": False}), which)
 
 
-def _ask(planned: list[dict[str, Any]]) -> None:
+def _ask(planned: dict[str, Any]) -> None:
     _print(planned, is_plan=True, err=True)
     if not sys.stdin.isatty():
         raise StewardError(
@@ -130,9 +162,8 @@ def _ask(planned: list[dict[str, Any]]) -> None:
     typer.confirm("Replay them?", abort=True, err=True)
 
 
-def _some(answer: dict[str, Any], which: dict[str, str]) -> list[dict[str, Any]]:
-    steps: list[dict[str, Any]] = answer["steps"]
-    if not steps:
+def _some(answer: dict[str, Any], which: dict[str, str]) -> dict[str, Any]:
+    if not answer["steps"]:
         told = ", ".join(f"{name} {value}" for name, value in which.items())
         count = answer["events"]
         raise StewardError(
@@ -141,29 +172,33 @@ def _some(answer: dict[str, Any], which: dict[str, str]) -> list[dict[str, Any]]
             if count
             else f"No event matches {told}. See: steward events list"
         )
-    return steps
+    return answer
 
 
-def _tell(steps: list[dict[str, Any]], *, nothing: str, is_done: bool, as_json: bool) -> None:
+def _tell(answer: dict[str, Any], *, nothing: str, is_done: bool, as_json: bool) -> None:
+    steps = answer["steps"]
     if as_json:
-        tables.as_json({"dry_run": not is_done, "steps": steps})
+        told = {key: answer[key] for key in ("counts", "batch", "steps")}
+        tables.as_json({"dry_run": not is_done, **told})
         return
     if not steps:
         typer.echo(nothing)
         return
-    _print(steps, is_plan=not is_done)
+    _print(answer, is_plan=not is_done)
     if not is_done:
         typer.echo("This is the plan; nothing was done.")
-    elif not any(step["action"] in ACTING for step in steps):
+    elif not _acts(answer):
         typer.echo("Nothing was replayed. --mode all repeats also what ended well.")
     else:
         typer.echo(f"Replayed. To follow: steward events show {steps[0]['event_id']}")
+    if is_done and _acts(answer) and answer["batch"]:
+        typer.echo(f"To stop what has not begun: steward events replay --cancel {answer['batch']}")
 
 
-def _print(steps: list[dict[str, Any]], *, is_plan: bool, err: bool = False) -> None:
+def _print(answer: dict[str, Any], *, is_plan: bool, err: bool = False) -> None:
     """Each event with its dispatches, then how many of each kind."""
     event_id = None
-    for step in steps:
+    for step in answer["steps"]:
         if step["event_id"] != event_id:
             event_id = step["event_id"]
             tables.say(f"{event_id}  {step['event_type']}", err=err)
@@ -171,12 +206,14 @@ def _print(steps: list[dict[str, Any]], *, is_plan: bool, err: bool = False) -> 
         line = f"{step['handler']}{target}: {step['state']}, {_OUTCOMES[step['action']]}."
         would = f" {step['would']}" if is_plan and step["action"] in ACTING else ""
         tables.say(line + would, indent="    ", err=err)
-    tables.say(_summary(steps), err=err)
+    if (more := sum(answer["counts"].values()) - len(answer["steps"])) > 0:
+        tables.say(f"... and {more} more dispatches.", err=err)
+    tables.say(_summary(answer), err=err)
 
 
-def _summary(steps: list[dict[str, Any]]) -> str:
-    events = len({step["event_id"] for step in steps})
-    counts = Counter(step["action"] for step in steps)
+def _summary(answer: dict[str, Any]) -> str:
+    counts = Counter(answer["counts"])
+    events, count = answer["events"], counts.total()
     told = ", ".join(f"{counts[each]} {text}" for each, text in _OUTCOMES.items() if counts[each])
-    dispatches = f"{len(steps)} dispatch{'es' * (len(steps) != 1)}"
+    dispatches = f"{count} dispatch{'es' * (count != 1)}"
     return f"{events} event{'s' * (events != 1)}, {dispatches}: {told}."
