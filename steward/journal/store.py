@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from steward.errors import JournalUnavailableError
-from steward.journal.engines import dumps, open_engine
+from steward.journal.engines import BUSY_TIMEOUT_MILLISECONDS, dumps, open_engine
 from steward.journal.routing import Routing
 from steward.journal.schema import from_microseconds
 from steward.ports import Clock, Hint
@@ -37,6 +37,7 @@ __all__ = [
     "told_as",
 ]
 TRIES = 4
+CHECKPOINT_MILLISECONDS = 500
 CONFLICTS = ("40P01", "40001")
 """PostgreSQL's codes of a deadlock and of a serialization failure: trying again helps."""
 READ_ONLY = "25006"
@@ -175,10 +176,20 @@ class Journal:
         Automatic checkpoints are off: SQLite before 3.51.3 can corrupt a database when two
         connections reset the log at once (https://sqlite.org/wal.html, "the WAL-reset bug").
         """
-        if not self.is_postgresql:
-            with self._exclusive(), self.engine.connect() as connection:
-                raw: Any = connection.connection.driver_connection
+        if self.is_postgresql:
+            return
+        with (
+            told_as("The journal's log was not put away"),
+            self._exclusive(),
+            self.engine.connect() as connection,
+        ):
+            raw: Any = connection.connection.driver_connection
+            # It waits for readers while it keeps writers out: they are to wait less than they can.
+            raw.execute(f"PRAGMA busy_timeout={CHECKPOINT_MILLISECONDS}")
+            try:
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")
 
     def close(self) -> None:
         """Close every connection."""
