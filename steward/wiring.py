@@ -3,9 +3,10 @@
 Called by the entry points (the CLI and the worker's processes).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -30,11 +31,17 @@ from steward.settings import Settings
 DEFAULT_REGISTRY = "default"
 
 
-class SystemClock:
-    """ports.Clock: this machine's time."""
+class ClaimClock:
+    """ports.Clock: the database's time of a claim, counted on from there.
+
+    A worker's own clock may be an hour off, and must not end a wait or a deadline early.
+    """
+
+    def __init__(self, claimed_at: datetime) -> None:
+        self._claimed_at, self._began = claimed_at, time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return self._claimed_at + timedelta(seconds=time.monotonic() - self._began)
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -138,7 +145,7 @@ class ServicesFactory:
             fleet=self._fleet,  # replicas refuse an order of an older generation themselves
             ledger=ledger,
             history=JournalHistory(self._journal, claimed),
-            clock=SystemClock(),
+            clock=ClaimClock(claimed.claimed_at),
             policy=policy,
             mode=Mode.lowest(policy.mode, settings.mode),
             work=claimed.work,
