@@ -4,12 +4,14 @@ Called by the entry points (the CLI and the worker's processes).
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from steward.clients.breaker import Breaker, GuardedChannel
 from steward.clients.channels import channel_for
 from steward.clients.mlflow_registry import MlflowRegistry, configure_environment
 from steward.clients.replicas import HttpFleet
@@ -132,6 +134,7 @@ class ServicesFactory:
             lost=partial(fleet.lost_replicas, journal),
         )
         self._settings_channels = settings_channels(settings)
+        self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
 
     def __call__(self, claimed: Claimed) -> Services | Skipped:
         """The bundle for one dispatch; Skipped for a registry that we have no client for."""
@@ -170,5 +173,6 @@ class ServicesFactory:
             raise PermanentError(
                 f"There is no channel {name} any more; configured: {', '.join(known) or 'none'}."
             )
-        channel = channel_for(channels[name], self._settings)
+        client = channel_for(channels[name], self._settings)
+        channel = GuardedChannel(client, self._breakers[name])
         return channels[name], _AskingChannel(channel, before_send)
