@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,49 @@ def test_a_child_that_dies_is_started_again_and_said_so(supervisor: Supervisor, 
 
     assert after
     assert said[0].startswith("worker ended (signal 9); starting it again in 0.5 s.")
+
+
+def test_a_child_that_dies_at_once_is_started_again_ever_more_rarely(
+    supervisor: Supervisor, said: list[str]
+):
+    began = time.monotonic()
+    supervisor.start(Program("worker", (sys.executable, "-S", "-c", "raise SystemExit(3)"), {}))
+
+    eventually(lambda: looked(supervisor) and len(said) == 3, 10)
+
+    waits = [text.partition("starting it again in ")[2].partition(" s.")[0] for text in said]
+    assert waits == ["0.5", "1", "2"]
+    assert all("worker ended (exit code 3)" in text for text in said)
+    assert time.monotonic() - began > 0.5 + 1
+
+
+def test_a_child_that_keeps_dying_waits_no_longer_than_half_a_minute(
+    supervisor: Supervisor, said: list[str]
+):
+    supervisor.start(Program("worker", STAY, {}))
+    supervisor._children["worker"].back_off_seconds = 20.0
+    for _ in range(2):
+        os.kill(supervisor._children["worker"].process.pid, 9)
+        already = len(said)
+        eventually(lambda already=already: looked(supervisor) and len(said) > already, 10)
+        supervisor._children["worker"].restart_at = time.monotonic()
+        eventually(lambda: looked(supervisor) and "worker" in supervisor.pids, 10)
+
+    assert "again in 20 s" in said[0]
+    assert "again in 30 s" in said[1]
+
+
+def test_a_child_that_ran_well_for_long_is_started_again_soon(
+    supervisor: Supervisor, said: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("steward.cli.supervisor.WELL_AFTER_SECONDS", 0.0)
+    supervisor.start(Program("worker", STAY, {}))
+    supervisor._children["worker"].back_off_seconds = 20.0
+    os.kill(supervisor.pids["worker"], 9)
+
+    eventually(lambda: looked(supervisor) and said, 10)
+
+    assert "again in 0.5 s" in said[0]
 
 
 def test_a_child_that_cannot_be_started_again_now_is_tried_later(
