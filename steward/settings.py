@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     """The most memory that loading a version may take; 90% of what is available unless set."""
     canary_seconds: float = Field(15.0, gt=0)
     canary_limit_seconds: float = Field(90.0, gt=0)
+    keep_bodies_days: float = Field(90.0, ge=0)
+    keep_attempts_days: float = Field(30.0, ge=0)
+    """How long raw deliveries and ended attempts are kept; 0 keeps them for good."""
     log_format: Literal["auto", "json", "console"] = "auto"
     built_in_policy: bool = False
     """True where `steward up` made the registry itself: the built-in policy governs it."""

@@ -12,6 +12,7 @@ from prometheus_client import Counter, Gauge
 from steward.errors import StewardError
 from steward.failpoints import failpoint
 from steward.journal import leases, sweeping
+from steward.journal.retention import Keep, age_out
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import Hint
@@ -20,8 +21,10 @@ DEATHS_ALLOWED = 3
 """Leases that may end without an answer before a dispatch is dead: it kills its workers."""
 LEASE_SECONDS = 10.0
 CHECKPOINT_EVERY_SECONDS = 10.0
+AGE_OUT_EVERY_SECONDS = 60.0
 REHINTED = Counter("steward_sweep_hints_total", "Hints sent by the sweep")
 EXPIRED = Counter("steward_leases_expired_total", "Leases of dispatches that ended unanswered")
+AGED = Counter("steward_aged_rows_total", "Rows cleared because they were old", ["kind"])
 IS_LEADER = Gauge("steward_sweep_leader", "1 if this process is the one that sweeps")
 
 
@@ -35,11 +38,14 @@ class Sweep:
         holder: str,
         hint: Callable[[Sequence[Hint]], None],
         interval_seconds: float,
+        keep: Keep | None = None,
     ) -> None:
         self._journal = journal
         self._holder = holder
         self._hint = hint
         self._interval_seconds = interval_seconds
+        self._keep = keep or Keep()
+        self._age_out_at = 0.0
         self._checkpointed_at = 0.0
         self._renew_at = 0.0
         self._log = get_logger()
@@ -82,7 +88,18 @@ class Sweep:
             failpoint("checkpoint.before")
             self._journal.checkpoint()
             self._checkpointed_at = time.monotonic()
+        self._age_out()
         return len(hints)
+
+    def _age_out(self) -> None:
+        """A step now and then; the next one at once while old rows are left."""
+        if time.monotonic() < self._age_out_at:
+            return
+        aged = age_out(self._journal, self._keep)
+        AGED.labels("bodies").inc(aged.bodies)
+        AGED.labels("attempts").inc(aged.attempts)
+        if aged.is_done:
+            self._age_out_at = time.monotonic() + AGE_OUT_EVERY_SECONDS
 
     def _is_leader(self) -> bool:
         """Renewed at half its time only, so that an idle second writes nothing."""

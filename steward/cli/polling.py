@@ -13,6 +13,7 @@ from steward.errors import TransientError
 from steward.journal import notices, policies
 from steward.journal.opening import open_journal
 from steward.journal.processes import Presence, process_name
+from steward.journal.retention import Keep
 from steward.journal.store import Journal
 from steward.logs import get_logger
 from steward.ports import ModelInfo, VersionInfo
@@ -44,6 +45,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         holder=holder,
         hint=hinter.send,
         interval_seconds=settings.sweep_interval_seconds,
+        keep=Keep.days(bodies=settings.keep_bodies_days, attempts=settings.keep_attempts_days),
     )
     shim = Poller(
         journal,

@@ -22,6 +22,19 @@ KEPT_STATES = ("pending", "running", "dead")
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """How long each is kept; None is for good."""
+
+    bodies: timedelta | None = None
+    attempts: timedelta | None = None
+
+    @classmethod
+    def days(cls, *, bodies: float, attempts: float) -> "Keep":
+        """Of settings in days, where 0 is for good."""
+        return cls(timedelta(bodies) if bodies else None, timedelta(attempts) if attempts else None)
+
+
+@dataclass(frozen=True, slots=True)
 class Aged:
     """What one round cleared; ``is_done``: nothing old is left."""
 
@@ -30,15 +43,13 @@ class Aged:
     is_done: bool
 
 
-def age_out(
-    journal: Journal, *, bodies_after: timedelta | None, attempts_after: timedelta | None
-) -> Aged:
-    """Clear at most a thousand rows of each kind, older than these; None keeps them for good.
+def age_out(journal: Journal, keep: Keep) -> Aged:
+    """Clear at most a thousand old rows of each kind.
 
     A short transaction each, so that it is called again and again until it is done.
     """
-    bodies, bodies_left = _clear_bodies(journal, bodies_after)
-    ended, attempts_left = _clear_attempts(journal, attempts_after)
+    bodies, bodies_left = _clear_bodies(journal, keep.bodies)
+    ended, attempts_left = _clear_attempts(journal, keep.attempts)
     return Aged(bodies, ended, is_done=not (bodies_left or attempts_left))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from steward.journal import dispatches, replay, retention
 from steward.journal.ledger import JournalLedger
-from steward.journal.retention import age_out
+from steward.journal.retention import Keep, age_out
 from steward.journal.schema import attempts as attempts_table
 from steward.journal.schema import intents as intents_table
 from steward.journal.store import Journal
@@ -40,7 +40,7 @@ def test_raw_bodies_age_out_and_their_deliveries_stay(journal: Journal, clock: F
     delivered(journal, version_created("2", at=clock.now(), id="new"))
     clock.advance(1)
 
-    aged = age_out(journal, bodies_after=QUARTER, attempts_after=None)
+    aged = age_out(journal, Keep(bodies=QUARTER))
 
     assert aged.bodies == 1
     assert aged.is_done
@@ -54,7 +54,7 @@ def test_nothing_ages_where_the_setting_says_for_good(journal: Journal, clock: F
     delivered(journal, version_created("1", at=clock.now(), id="old"))
     clock.advance((QUARTER * 10).total_seconds())
 
-    aged = age_out(journal, bodies_after=None, attempts_after=None)
+    aged = age_out(journal, Keep())
 
     assert (aged.bodies, aged.attempts) == (0, 0)
     assert kept_deliveries(journal)[0].body == b"{}"
@@ -67,7 +67,7 @@ def test_attempts_age_out_and_their_dispatch_stays_as_it_ended(
     finish(journal, done)
     clock.advance(MONTH.total_seconds() + 1)
 
-    assert age_out(journal, bodies_after=None, attempts_after=MONTH).attempts == 1
+    assert age_out(journal, Keep(attempts=MONTH)).attempts == 1
     assert outcomes(journal, done) == []
     assert row_of(journal, done).state == "succeeded"
 
@@ -80,7 +80,7 @@ def test_a_dead_dispatch_and_one_that_waits_keep_every_attempt(
     finish(journal, waiting, Wait(clock.now() + QUARTER, "for news"))
     clock.advance((MONTH * 2).total_seconds())
 
-    assert age_out(journal, bodies_after=None, attempts_after=MONTH).attempts == 0
+    assert age_out(journal, Keep(attempts=MONTH)).attempts == 0
     assert outcomes(journal, dead) == ["dead"]
     assert outcomes(journal, waiting) == ["waiting"]
 
@@ -95,7 +95,7 @@ def test_a_replay_after_that_does_not_take_an_old_intent_for_its_own(
     dispatches.record(journal, mine, Done())
     clock.advance((MONTH * 2).total_seconds())
 
-    age_out(journal, bodies_after=None, attempts_after=MONTH)
+    age_out(journal, Keep(attempts=MONTH))
 
     assert rows_of(journal, intents_table) == []
     again = [event(journal, row_of(journal, dispatch_id).event_id)]
@@ -111,8 +111,12 @@ def test_many_rows_age_out_in_steps_and_each_step_goes_on_where_the_last_ended(
         delivered(journal, version_created(str(number), at=clock.now(), id=str(number)))
     clock.advance((QUARTER * 2).total_seconds())
 
-    steps = [age_out(journal, bodies_after=QUARTER, attempts_after=QUARTER) for _ in range(3)]
+    steps = [age_out(journal, Keep(bodies=QUARTER, attempts=QUARTER)) for _ in range(3)]
 
     assert [step.bodies for step in steps] == [2, 2, 1]
     assert [step.is_done for step in steps] == [False, False, True]
-    assert age_out(journal, bodies_after=QUARTER, attempts_after=QUARTER).bodies == 0
+    assert age_out(journal, Keep(bodies=QUARTER, attempts=QUARTER)).bodies == 0
+
+
+def test_settings_speak_of_days_and_zero_is_for_good() -> None:
+    assert Keep.days(bodies=90, attempts=0) == Keep(bodies=QUARTER, attempts=None)

@@ -2,15 +2,24 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from steward.errors import JournalUnavailableError
 from steward.journal import leases
+from steward.journal.retention import Keep
 from steward.journal.store import Journal
 from steward.ports import Hint
 from tests.fakes import FixedClock
-from tests.unit.journal_support import dispatched, journal, journal_url, migrated_journal_file
+from tests.unit.journal_support import (
+    dispatched,
+    finish,
+    journal,
+    journal_url,
+    migrated_journal_file,
+    outcomes,
+)
 from workers.sweep import Sweep
 
 __all__ = ["journal", "journal_url", "migrated_journal_file"]
@@ -45,3 +54,14 @@ def test_what_is_due_is_hinted(journal: Journal, clock: FixedClock) -> None:
     assert sweeping(journal, hinted.extend).sweep_once() == 1
 
     assert [hint.dispatch_id for hint in hinted] == [dispatch_id]
+
+
+def test_the_leader_lets_old_rows_age_out(journal: Journal, clock: FixedClock) -> None:
+    done = dispatched(journal, "work.free")
+    finish(journal, done)
+    clock.advance(timedelta(days=31).total_seconds())
+    keep = Keep.days(bodies=90, attempts=30)
+
+    Sweep(journal, holder="here", hint=lambda _: None, interval_seconds=1, keep=keep).sweep_once()
+
+    assert outcomes(journal, done) == []
