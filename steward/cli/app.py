@@ -20,7 +20,7 @@ def _tell_version(is_asked: bool) -> None:
 
 def build() -> typer.Typer:
     """The command with everything mounted."""
-    from steward.cli import connect, demo, operators, roles, tokens, up
+    from steward.cli import connect, db, demo, operators, roles, tokens, up
     from steward.cli import notify as notify_commands
     from steward.cli import policy as policy_commands
 
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     app.add_typer(policy_commands.app, name="policy")
     app.add_typer(notify_commands.app, name="notify")
     app.add_typer(tokens.app, name="token")
+    app.add_typer(db.app, name="db")
     operators.register(app)
     return app
 
