@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+SECONDS ?= 120
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 .DEFAULT_GOAL := help
-.PHONY: help venv up demo test lint bench clean
+.PHONY: help venv up demo test faults storm lint bench clean
 
 help: ## Say what each command does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,13 @@ demo: venv ## Show the main job on real data, with an MLflow of its own (ARGS=--
 
 test: venv ## Run every test: unit, integration, acceptance (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: venv ## Inject every fault, and write the results into docs/guarantees.md
+	@rm -f .pytest_cache/faults.json; $(BIN)/python -m pytest tests/acceptance/faults $(ARGS); status=$$?; \
+	  $(BIN)/python -m tests.acceptance.faults.report; exit $$status
+
+storm: venv ## Random faults for SECONDS=120, then what was lost or doubled (ARGS="--seed 7 --journal postgresql")
+	@$(BIN)/python -m tests.acceptance.faults.storm --seconds $(SECONDS) $(ARGS)
 
 lint: venv ## Check style, types and who imports whom
 	@$(BIN)/ruff check .
