@@ -50,11 +50,14 @@ def journalled(site: Site, query: Select[Any]) -> list[Any]:
 
 
 def deliveries_of(site: Site, model: str) -> list[Any]:
-    """The deliveries filed under events of a model, and those events' types and versions."""
+    """The deliveries that tell of registered versions of a model, and which version each tells of.
+
+    (MLflow also delivers what Steward writes, whenever it likes.)
+    """
     query = (
-        select(deliveries, events.c.type, events.c.version)
+        select(deliveries, events.c.version)
         .join(events, events.c.id == deliveries.c.event_id)
-        .where(events.c.model == model)
+        .where(events.c.model == model, events.c.type == "model_version.created")
         .order_by(deliveries.c.seq)
     )
     return journalled(site, query)
@@ -102,8 +105,8 @@ def read_answer(connection: socket.socket) -> Told | None:
     return Told(answer.status, json.loads(body) if body[:1] == b"{" else {})
 
 
-def ask(site: Site, message: bytes) -> Told | None:
+def ask(site: Site, message: bytes, *, timeout_seconds: float = 30) -> Told | None:
     """Send the bytes of one request on a connection of its own, and read the answer."""
-    with connect(site) as connection:
+    with connect(site, timeout_seconds=timeout_seconds) as connection:
         connection.sendall(message)
         return read_answer(connection)

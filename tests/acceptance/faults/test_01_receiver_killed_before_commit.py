@@ -23,8 +23,8 @@ def test_01_receiver_killed_before_commit(
 
         answer = ask(site, letter(created(name, version), delivery_id=delivery_id))
 
+        assert answer is None, answer
         site.await_death("receiver")
-        assert answer is None
         assert deliveries_of(site, name) == []
         assert events_of(site, name) == []
         site.start("receiver")

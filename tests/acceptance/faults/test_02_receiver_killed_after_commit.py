@@ -22,8 +22,8 @@ def test_02_receiver_killed_after_commit(
 
         answer = ask(site, letter(created(name, version), delivery_id=delivery_id))
 
+        assert answer is None, answer
         site.await_death("receiver")
-        assert answer is None
         (durable,) = deliveries_of(site, name)
         assert (durable.delivery_id, durable.outcome) == (delivery_id, "event")
         site.start("receiver")
