@@ -22,7 +22,10 @@ from tests.acceptance.installation import steward
 from tests.conftest import missing, require
 from tests.servers import ROOT, eventually
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # boto's own, at its import
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # boto's own, at its import
+    pytest.mark.timeout(600),  # a dozen processes start at once
+]
 DASHBOARD = ROOT / "deploy/grafana/dashboards/steward.json"
 BUCKET = "mlflow"
 ROLES = ("receiver", "worker-default", "worker-validation", "poller", "replica-1", "replica-2")

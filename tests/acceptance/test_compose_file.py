@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from steward.events import ModelRef
 from steward.policy import Mode, PolicySet
 from tests.acceptance.compose import FILE, make_env, read
+from tests.conftest import missing
 from tests.servers import ROOT
 
 TEXT = FILE.read_text()
@@ -218,6 +219,20 @@ def test_the_policy_of_the_stack_is_valid_and_acts_on_the_model_it_serves(
 
     assert policies.governing(ModelRef(served)).mode == Mode.ACT
     assert services["replica-2"]["command"][:-1] == replica[:-1]
+
+
+def test_every_alert_fires_when_it_must_and_none_when_all_is_well() -> None:
+    if not which("promtool"):
+        missing("promtool is missing; .ci/run installs it.")
+    folder = ROOT / "deploy/prometheus"
+    alerts = set(re.findall(r"alert: (\w+)", (folder / "rules.yml").read_text()))
+
+    tried = re.findall(
+        r'alertname="(\w+)|alertname: (\w+)', (folder / "rules_test.yml").read_text()
+    )
+
+    assert {first for first, _ in tried if first} == {last for _, last in tried if last} == alerts
+    subprocess.run(["promtool", "test", "rules", "rules_test.yml"], cwd=folder, check=True)
 
 
 @pytest.mark.skipif(not which("docker"), reason="Docker is not installed")
