@@ -8,6 +8,7 @@ that no work comes either, whatever the process looks like from outside.
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -23,6 +24,8 @@ from steward.events import uuid7
 from steward.journal.processes import Canary
 from steward.logs import get_logger
 
+LONGEST_BACK_OFF = 5
+"""Seconds between two looks for a broker that is away."""
 QUEUE_EXPIRES_SECONDS = 300
 """A canary's queue is gone so long after its worker."""
 RETURNED = Counter("steward_canaries_returned_total", "Canaries that came back to this worker")
@@ -167,7 +170,10 @@ class Liveness:
 
 
 class WorkConsumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
-    """Celery's consumer without the 28 queues that it would make on RabbitMQ for delayed tasks."""
+    """Celery's consumer, which asks often whether a broker is back, and makes no queues for delays.
+
+    Unasked, it would wait up to 30 s between two looks, and make 28 queues on RabbitMQ.
+    """
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]
         """What Celery starts, without that."""
@@ -175,3 +181,8 @@ class WorkConsumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         default_steps = tuple(
             step for step in CeleryConsumer.Blueprint.default_steps if "delayed" not in step
         )
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long that takes."""
+        conn.ensure_connection = partial(conn.ensure_connection, interval_max=LONGEST_BACK_OFF)
+        return super().ensure_connected(conn)

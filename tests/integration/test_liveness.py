@@ -1,0 +1,120 @@
+"""A worker that stopped consuming ends itself, and one that only waits or works does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.broker_support import (
+    BROKERS,
+    Broker,
+    FrozenRegistry,
+    roles_on,
+    running_broker,
+    through,
+)
+from tests.roles import Roles
+from tests.servers import ROOT, eventually
+
+LIMIT_SECONDS = 10.0
+IMPATIENT = {"STEWARD_CANARY_SECONDS": "0.5", "STEWARD_CANARY_LIMIT_SECONDS": str(LIMIT_SECONDS)}
+pytestmark = pytest.mark.timeout(420)
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    with running_broker(request.param, tmp_path_factory.mktemp(request.param)) as broker:
+        yield broker
+
+
+@pytest.fixture
+def roles(broker: Broker, mlflow_server: str, tmp_path: Path) -> Iterator[FrozenRegistry]:
+    with roles_on(tmp_path, broker.url, mlflow_server, **IMPATIENT) as roles:
+        yield roles
+
+
+def canaries(roles: Roles, name: str) -> float:
+    return roles.metric(name, "steward_canaries_returned_total") or 0.0
+
+
+@pytest.mark.parametrize("worker", ["worker-default", "worker-validation"])
+def test_a_worker_whose_loop_is_wedged_says_why_and_ends_with_1(
+    roles: FrozenRegistry, tmp_path: Path, worker: str
+) -> None:
+    wedge = tmp_path / "wedge"
+    child = roles.start(
+        worker, script=ROOT / "tests" / "wedged_worker.py", environment={"WEDGE_WHEN": str(wedge)}
+    )
+    assert roles.is_ready(worker)
+
+    wedge.touch()
+
+    eventually(lambda: not roles.is_ready(worker), LIMIT_SECONDS + 10)
+    eventually(lambda: not child.is_alive(), LIMIT_SECONDS + 30)
+    assert child._process.returncode == 1
+    assert "worker_stopped_consuming" in roles.log(worker)
+    assert "this process does not consume" in roles.log(worker)
+    assert roles.processes() == []
+
+
+def test_a_worker_whose_broker_is_away_waits_for_it(roles: FrozenRegistry, broker: Broker) -> None:
+    child = roles.start("worker-default")
+
+    broker.kill()
+    before = canaries(roles, "worker-default")
+    eventually(lambda: (roles.canary_age("worker-default") or 0) > 1.5 * LIMIT_SECONDS, 60)
+    assert child.is_alive()
+    assert roles.is_ready("worker-default")
+    broker.start()
+
+    eventually(lambda: canaries(roles, "worker-default") > before + 2, 90)
+    assert child.is_alive()
+
+
+def test_a_worker_that_is_busy_for_longer_than_the_limit_goes_on(
+    roles: FrozenRegistry, broker: Broker
+) -> None:
+    model = f"busy-{broker.port}"
+    roles.start("poller")
+    eventually(lambda: "poller/default" in roles.leases(), 30)
+    eventually(lambda: "baseline_taken" in roles.log("poller"), 60)
+    versions = roles.register(model, 0.9, 0.95, 0.5, 0.6)
+    eventually(lambda: len(roles.known(model)) == 4, 60)
+    roles.freeze_registry()
+    child = roles.start("worker-validation", is_awaited=False)
+    (began, *_) = eventually(lambda: roles.running_dispatches("validate"), 60)
+
+    def is_busy_for_long() -> bool:
+        running = [each for each in roles.running_dispatches("validate") if each.id == began.id]
+        assert child.is_alive()
+        assert running, "the handler gave up before the limit"
+        with roles.journal.read() as connection:
+            now = roles.journal.now(connection)
+        return (now - running[0].claimed_at).total_seconds() > 1.5 * LIMIT_SECONDS
+
+    eventually(is_busy_for_long, 60, every_seconds=0.5)
+    assert roles.is_ready("worker-validation")
+    roles.thaw_registry()
+    roles.start("worker-default")
+
+    roles.await_finished(model, versions, within=150)
+    assert child.is_alive()
+
+
+def test_a_half_open_connection_is_left_for_a_new_one(
+    broker: Broker, mlflow_server: str, tmp_path: Path
+) -> None:
+    with (
+        through(broker.port, broker.url) as (proxy, proxied),
+        roles_on(tmp_path, proxied, mlflow_server) as roles,
+    ):
+        child = roles.start("worker-default")
+        before = canaries(roles, "worker-default")
+
+        proxy.freeze()
+
+        # Each second one canary is sent on a new connection, so one that comes back is work taken.
+        eventually(lambda: canaries(roles, "worker-default") > before + 1, 45)
+        assert child.is_alive()
