@@ -150,14 +150,14 @@ def standings(
     journal: Journal, keys: Iterable[tuple[ModelRef, str]]
 ) -> dict[tuple[ModelRef, str], Standing]:
     """Where these versions stand, on one snapshot."""
-    desired = fleet.all_desired(journal)
     replicas: dict[ModelRef, tuple[Replica, ...]] = {}
     found = {}
     with journal.read() as connection:
+        now, desired = journal.now(connection), fleet.desired_by_model(connection)
         for model, version in keys:
             known = find_model(connection, model)
             if model not in replicas:
-                replicas[model] = tuple(fleet.live_replicas(journal, model))
+                replicas[model] = tuple(fleet.live_at(connection, model, now))
             verdict = history.standing_verdict(connection, model, version)
             has_facets = known is not None and bool(version_facets(connection, known, version))
             found[model, version] = Standing(

@@ -93,19 +93,23 @@ def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
 def live_replicas(journal: Journal, model: ModelRef) -> list[Replica]:
     """Those of a model with a heartbeat in the last 15 seconds."""
     with journal.read() as connection:
-        since = journal.now(connection) - timedelta(seconds=LIVE_SECONDS)
-        query = (
-            select(replicas)
-            .where(
-                replicas.c.registry == model.registry,
-                replicas.c.workspace == model.workspace,
-                replicas.c.model == model.name,
-                replicas.c.seen_at >= since,
-                replicas.c.state != "stopping",
-            )
-            .order_by(replicas.c.id)
+        return live_at(connection, model, journal.now(connection))
+
+
+def live_at(connection: Connection, model: ModelRef, now: datetime) -> list[Replica]:
+    """:func:`live_replicas`, within a read that somebody began."""
+    query = (
+        select(replicas)
+        .where(
+            replicas.c.registry == model.registry,
+            replicas.c.workspace == model.workspace,
+            replicas.c.model == model.name,
+            replicas.c.seen_at >= now - timedelta(seconds=LIVE_SECONDS),
+            replicas.c.state != "stopping",
         )
-        rows = connection.execute(query).all()
+        .order_by(replicas.c.id)
+    )
+    rows = connection.execute(query)
     return [Replica(row.id, row.url, model, row.version, row.generation) for row in rows]
 
 
@@ -153,9 +157,13 @@ def all_replicas(journal: Journal) -> tuple[datetime, list[KnownReplica]]:
 def all_desired(journal: Journal) -> Mapping[ModelRef, Desired]:
     """The desired state of every model that has one."""
     with journal.read() as connection:
-        rows = connection.execute(select(desired)).all()
+        return desired_by_model(connection)
+
+
+def desired_by_model(connection: Connection) -> dict[ModelRef, Desired]:
+    """:func:`all_desired`, within a read that somebody began."""
     found = {}
-    for row in rows:
+    for row in connection.execute(select(desired)):
         model = ModelRef(row.model, row.registry, row.workspace)
         found[model] = Desired(model, row.version, row.generation)
     return found
