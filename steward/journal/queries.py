@@ -2,15 +2,13 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, false, or_, select
+from sqlalchemy import Connection, Row, Select, select
 
 from steward.events import Event, ModelRef
 from steward.journal.bulk import chunks
-from steward.journal.globs import matches_glob
+from steward.journal.filters import OPEN_STATES, EventFilter
 from steward.journal.schema import (
     SEEN_OWN,
     SEEN_READ,
@@ -20,10 +18,9 @@ from steward.journal.schema import (
     dispatches,
     events,
 )
+from steward.journal.walking import newest
 
-OPEN_STATES = ("pending", "running")
-STATUSES = ("open", "waiting", "done", "dead")
-SEEN_BY = ("webhook", "poll", "both", "self")
+__all__ = ["OPEN_STATES", "EventFilter", "event_of", "list_events", "seen_by", "status_of"]
 
 
 def seen_by(seen: int) -> str:
@@ -54,86 +51,6 @@ def event_of(row: Row[Any]) -> Event:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events: every field that is set must hold. ``text`` looks in model, type and data."""
-
-    type: str | None = None
-    model: str | None = None
-    version: str | None = None
-    status: str | None = None
-    source: str | None = None
-    seen_by: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    text: str | None = None
-    registry: str | None = None
-    workspace: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """True when it would take every event there is."""
-        return self == EventFilter()
-
-    def apply(self, query: Select[Any]) -> Select[Any]:
-        """Narrow a query over ``events``."""
-        table = events.c
-        for column, value in (
-            (table.type, self.type),
-            (table.model, self.model),
-            (table.version, self.version),
-            (table.source, self.source),
-            (table.registry, self.registry),
-            (table.workspace, self.workspace),
-        ):
-            if value is not None:
-                is_glob = "*" in value
-                query = query.where(matches_glob(column, value) if is_glob else column == value)
-        if self.since:
-            query = query.where(table.recorded_at >= self.since)
-        if self.until:
-            query = query.where(table.recorded_at < self.until)
-        if self.text:
-            query = query.where(_mentions(self.text))
-        if self.seen_by:
-            query = query.where(_seen(self.seen_by))
-        return query.where(_has_status(self.status)) if self.status else query
-
-
-def _mentions(text: str) -> Any:
-    from sqlalchemy import Text, cast
-
-    table = events.c
-    columns = (table.id, table.type, table.model, table.version)
-    in_json = (cast(table.data, Text), cast(table.after, Text))
-    return or_(*(column.icontains(text, autoescape=True) for column in (*columns, *in_json)))
-
-
-def _seen(word: str) -> Any:
-    table = events.c
-    return {
-        "webhook": table.seen == SEEN_WEBHOOK,
-        "poll": table.seen == SEEN_READ,
-        "both": table.seen == SEEN_WEBHOOK | SEEN_READ,
-        "self": or_(table.seen == 0, table.seen >= SEEN_OWN),
-    }.get(word, false())
-
-
-def _has_status(status: str) -> Any:
-    mine = dispatches.c.event_id == events.c.id
-    is_open = exists().where(mine, dispatches.c.state.in_(OPEN_STATES))
-    is_waiting = exists().where(
-        mine, dispatches.c.state == "pending", dispatches.c.wait_until.is_not(None)
-    )
-    is_dead = exists().where(mine, dispatches.c.state == "dead")
-    return {
-        "open": is_open,
-        "waiting": is_waiting,
-        "dead": is_dead,
-        "done": and_(~is_open, ~is_dead),
-    }.get(status, false())
-
-
 def status_of(rows: list[Row[Any]]) -> str:
     """One word for an event's dispatches: open, waiting, done or dead."""
     states = {row.state for row in rows}
@@ -149,19 +66,22 @@ def list_events(
 ) -> tuple[list[tuple[Event, str]], str | None]:
     """A page of (event, status), newest first, and the cursor of the next page.
 
+    A page may be shorter than ``limit``, or empty, and still have a next one: what matches seldom
+    is looked for in a large journal a part at a time.
+
     Raises:
         ValueError: the cursor is not one of ours.
 
     """
-    query = which.apply(select(events)).order_by(events.c.seq.desc()).limit(limit + 1)
-    if cursor:
-        query = query.where(events.c.seq < _position(cursor))
-    rows = connection.execute(query).all()
-    page = rows[:limit]
+    before = _position(cursor) if cursor else None
+    page, following = newest(connection, which, before=before, limit=limit)
     grouped = dispatches_of(connection, [row.id for row in page])
     items = [(event_of(row), status_of(grouped.get(row.id, []))) for row in page]
-    more = len(rows) > limit
-    return items, base64.urlsafe_b64encode(str(page[-1].seq).encode()).decode() if more else None
+    return items, None if following is None else _cursor(following)
+
+
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(str(position).encode()).decode()
 
 
 def _position(cursor: str) -> int:

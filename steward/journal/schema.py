@@ -141,6 +141,8 @@ events = Table(
     Column("caused_by", String(36)),
     Column("seen", Integer, nullable=False),
     Index("ix_events_model_version_seq", "model", "version", "seq"),
+    # A model's newest events: without it all of a model's events would be sorted for a page.
+    Index("ix_events_model_seq", "model", "seq"),
     Index("ix_events_type_seq", "type", "seq"),
     Index("ix_events_recorded_at", "recorded_at"),
     # Partial where most rows have no value: each index is paid for at every delivery.
@@ -152,6 +154,7 @@ events = Table(
     ),
     Index(
         "ix_events_only_read",
+        "seq",
         "type",
         sqlite_where=text("seen = 2"),
         postgresql_where=text("seen = 2"),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from steward.journal import counters, notices, processes
 from steward.journal.processes import Process
@@ -12,6 +12,8 @@ from steward.journal.schema import attempts, dispatches, events, leases, polls
 from steward.journal.store import Journal
 
 UNFINISHED = ("pending", "running")
+COUNTED = 50_000
+"""No count goes beyond this: a scrape must not read millions of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class Poll:
 class Vitals:
     """One look at everything. Times are the database's.
 
-    ``dispatches``: how many by (state, handler), for those that have not ended well;
-    ``seen_by_poll``: events that no webhook told of, by type; ``leases``: holder by name;
+    ``dispatches``: how many by (state, handler), for those that have not ended well (of each state
+    at most ``COUNTED``); ``seen_by_poll``: events that no webhook told of, by type, of the newest
+    ``COUNTED`` such; ``leases``: holder by name;
     ``oldest_due_at``: since when something due has waited for a worker; ``notices``: texts by name;
     ``processes``: every row, also of those that died; ``counters``: what the sweep counted.
     """
@@ -68,29 +71,19 @@ class Vitals:
 
 
 def read(journal: Journal) -> Vitals:
-    """Look, on one snapshot; cheap enough for every scrape."""
-    table = dispatches.c
+    """Look, on one snapshot; cheap enough for every scrape, also of a large journal."""
     with journal.read() as connection:
         now = journal.now(connection)
-        counted = (
-            select(table.state, table.handler, func.count())
-            .where(table.state.in_((*UNFINISHED, "dead")))
-            .group_by(table.state, table.handler)
-        )
-        by_state = {(state, name): count for state, name, count in connection.execute(counted)}
-        oldest = select(func.min(table.created_at)).where(table.state.in_(UNFINISHED))
-        due = select(func.min(table.due_at)).where(table.state == "pending", table.due_at <= now)
-        # The literal lets the database use the partial index made for this question.
-        polled = select(events.c.type, func.count()).where(text("seen = 2")).group_by(events.c.type)
         last = select(attempts.c.ended_at).order_by(attempts.c.id.desc()).limit(1)
         held = select(leases.c.name, leases.c.holder).where(leases.c.expires_at > now)
+        open_since, due_since = _oldest(connection, now)
         return Vitals(
             now=now,
-            dispatches=by_state,
-            oldest_unfinished_at=connection.execute(oldest).scalar(),
-            oldest_due_at=connection.execute(due).scalar(),
+            dispatches=_dispatches(connection),
+            oldest_unfinished_at=open_since,
+            oldest_due_at=due_since,
             last_attempt_at=connection.execute(last).scalar(),
-            seen_by_poll={row[0]: row[1] for row in connection.execute(polled)},
+            seen_by_poll=_seen_by_poll(connection),
             leases={row.name: row.holder for row in connection.execute(held)},
             polls=tuple(
                 Poll(row.registry, row.completed_at, row.last_error)
@@ -100,3 +93,29 @@ def read(journal: Journal) -> Vitals:
             processes=processes.read(connection),
             counters=counters.read(connection),
         )
+
+
+def _dispatches(connection: Connection) -> dict[tuple[str, str], int]:
+    table = dispatches.c
+    found: dict[tuple[str, str], int] = {}
+    for state in (*UNFINISHED, "dead"):
+        some = select(table.handler).where(table.state == state).limit(COUNTED).subquery()
+        counted = select(some.c.handler, func.count()).group_by(some.c.handler)
+        found |= {(state, handler): count for handler, count in connection.execute(counted)}
+    return found
+
+
+def _oldest(connection: Connection, now: datetime) -> tuple[datetime | None, datetime | None]:
+    """Since when the oldest is unfinished, and since when the oldest that is due has waited."""
+    table = dispatches.c
+    oldest = select(func.min(table.created_at)).where(table.state.in_(UNFINISHED))
+    due = select(func.min(table.due_at)).where(table.state == "pending", table.due_at <= now)
+    return connection.execute(oldest).scalar(), connection.execute(due).scalar()
+
+
+def _seen_by_poll(connection: Connection) -> dict[str, int]:
+    # The literal lets the database use the partial index made for this question.
+    only_read = select(events.c.type).where(text("seen = 2")).order_by(events.c.seq.desc())
+    some = only_read.limit(COUNTED).subquery()
+    counted = select(some.c.type, func.count()).group_by(some.c.type)
+    return {row[0]: row[1] for row in connection.execute(counted)}
