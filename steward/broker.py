@@ -88,7 +88,7 @@ RABBITMQ = {
     # Quorum queues know no global prefetch limit; Celery leaves it out where it sees them.
     "worker_detect_quorum_queues": True,
     "worker_disable_prefetch": False,  # Redis alone has it; here the multiplier of 1 does the same
-    "broker_heartbeat": 10,  # a half-open connection is noticed within twice this many seconds
+    "broker_heartbeat": 6,  # a half-open connection is noticed within about twice so many seconds
     "broker_heartbeat_checkrate": 2,
     "broker_native_delayed_delivery_queue_type": "quorum",
 }

@@ -23,6 +23,7 @@ _SCHEMES = {
     "amqp": "amqp",
     "amqps": "amqps",
 }
+SENTINEL_SECONDS = 3
 _TLS_FILES = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
 
 
@@ -33,7 +34,7 @@ class BrokerAddress:
     kind: Literal["redis", "rabbitmq"]
     url: str = field(repr=False)  # it holds the password
     tls: Mapping[str, Any] | bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def read(url: str) -> BrokerAddress:
@@ -96,12 +97,20 @@ def _sentinel(rest: str) -> BrokerAddress:
     if not name or not hosts:
         raise ConfigurationError(
             "STEWARD_BROKER_URL names no group of the sentinels; expected "
-            "redis+sentinel://[:PASSWORD@]HOST:26379,HOST:26379/NAME[/DB]."
+            "redis+sentinel://[:PASSWORD@]HOST:26379,HOST:26379/NAME[/DB][?sentinel_password=...]."
         )
     each = [
         f"sentinel://{credentials}{at}{host}/{database or 0}" for host in hosts.split(",") if host
     ]
-    return BrokerAddress("redis", ";".join(each), options={"master_name": name})
+    options: dict[str, Any] = {"master_name": name}
+    if password := _query(rest).get("sentinel_password"):
+        # The sentinels' own password; the other is that of the servers which they watch.
+        options["sentinel_kwargs"] = {
+            "password": password,
+            "socket_timeout": SENTINEL_SECONDS,
+            "socket_connect_timeout": SENTINEL_SECONDS,
+        }
+    return BrokerAddress("redis", ";".join(each), options=options)
 
 
 def _query(rest: str) -> dict[str, str]:
