@@ -65,9 +65,9 @@ def _write_prometheus(stack: ComposeStack) -> None:
         yaml.dump(document, file)
 
 
-def train(stack: ComposeStack, quality: str) -> None:
+def train(stack: ComposeStack, quality: str, model: str = "fraud") -> None:
     """What a data scientist does beside the stack."""
-    example = [sys.executable, str(ROOT / "examples/train_and_register.py"), "fraud", quality]
+    example = [sys.executable, str(ROOT / "examples/train_and_register.py"), model, quality]
     subprocess.run(
         example,
         env={**stack.environment("replica-1"), "PYTHONWARNINGS": "ignore"},
@@ -197,6 +197,17 @@ def test_prometheus_reaches_every_role_and_understands_every_rule(stack: Compose
     down = [a for a in prometheus(stack, "alerts")["alerts"] if a["state"] == "firing"]
     assert len(group["rules"]) > 10
     assert [each["labels"]["alertname"] for each in down] == []
+
+
+def test_the_work_of_every_queue_is_counted(stack: ComposeStack) -> None:
+    def handlers() -> set[str]:
+        query = 'sum by (handler) (steward_attempts_total{outcome="succeeded"}) > 0'
+        found = prometheus(stack, "query", query=query)["result"]
+        return {each["metric"]["handler"] for each in found}
+
+    train(stack, "poor", "fraud-counted")
+
+    eventually(lambda: handlers() >= {"validate", "annotate"}, 60)
 
 
 def expressions() -> list[str]:
