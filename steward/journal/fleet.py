@@ -15,6 +15,7 @@ from steward.journal.store import Journal, insert_or_ignore, retried
 from steward.ports import Desired, Replica
 
 LIVE_SECONDS = 15.0
+HIGHEST_GENERATION = 2**31 - 1  # PostgreSQL refuses more, and one replica must not spoil a batch
 LOST_WITHIN = timedelta(minutes=2)
 FORGOTTEN_AFTER = timedelta(hours=1)
 
@@ -79,7 +80,7 @@ def record_heartbeats(journal: Journal, batch: Sequence[Heartbeat]) -> None:
                     desired.c.model == model.name,
                     desired.c.generation < highest,
                 )
-                .values(generation=highest + 1)
+                .values(generation=min(highest + 1, HIGHEST_GENERATION))
             )
         forgotten = select(replicas.c.id).where(
             replicas.c.seen_at < transaction.now - FORGOTTEN_AFTER

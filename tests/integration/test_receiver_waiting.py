@@ -201,7 +201,14 @@ def test_the_last_heartbeats_are_written_when_the_receiver_stops(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "changes",
-    [{"state": "asleep"}, {"url": "ftp://x"}, {"generation": -1}, {"model": ""}, {"version": 3}],
+    [
+        {"state": "asleep"},
+        {"url": "ftp://x"},
+        {"generation": -1},
+        {"model": ""},
+        {"version": 3},
+        {"last_error": "no\0text"},
+    ],
 )
 def test_a_heartbeat_of_the_wrong_form_is_refused(here: Receiver, changes: dict[str, Any]):
     answer = beat(here, **changes)

@@ -260,6 +260,14 @@ def test_a_replica_ahead_of_us_raises_our_generation_above_its_own(journal: Jour
     assert fleet.all_desired(journal)[FRAUD].generation == 10
 
 
+def test_a_generation_beyond_all_others_spoils_no_batch(journal: Journal) -> None:
+    history_of(journal).next_generation(FRAUD, "1", events_in(journal)[0])
+
+    fleet.record_heartbeats(journal, [beat("a", generation=2**31 - 1), beat("b")])
+
+    assert len(fleet.live_replicas(journal, FRAUD)) == 2
+
+
 # --- operators ------------------------------------------------------------------------------------
 
 

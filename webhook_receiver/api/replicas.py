@@ -107,6 +107,9 @@ async def put_replica(request: Request, room: ThisRoom, replica_id: str) -> dict
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()
         )
         raise ProblemError(422, "invalid", f"The heartbeat has the wrong form: {wrong}.") from error
+    told = (replica_id, *(text for text in beat.model_dump().values() if isinstance(text, str)))
+    if any("\0" in text for text in told):  # PostgreSQL refuses it, with all that is written beside
+        raise ProblemError(422, "invalid", "The heartbeat holds a NUL character.")
     desired = await room.heartbeats.take(_heartbeat(replica_id, beat))
     if desired is None:
         return {"desired": None}
