@@ -6,9 +6,8 @@ from pathlib import Path
 
 from steward.events import EventType
 from tests.acceptance.faults.invariants import assert_sound
-from tests.acceptance.faults.senders import deliveries_of, events_of
+from tests.acceptance.faults.senders import deliveries_of, events_of, register_many
 from tests.acceptance.faults.site import Site
-from tests.models import client_of
 from tests.servers import MlflowServer, eventually
 
 MISSED = 200
@@ -33,7 +32,7 @@ def _miss_and_recover(site: Site, name: str) -> None:
     counted = _counted(site)
 
     site.stop("receiver")
-    missed = _register_many(site, name, MISSED)
+    missed = register_many(site, name, MISSED)
     site.start("receiver")
     eventually(lambda: len(events_of(site, name)) == 1 + MISSED, 60, every_seconds=0.25)
     heard.append(site.register(name, auc=0.95))
@@ -56,17 +55,3 @@ def _counted(site: Site) -> float:
 
 def _versions_delivered(site: Site, model: str) -> set[str]:
     return {row.version for row in deliveries_of(site, model)}
-
-
-def _register_many(site: Site, model: str, count: int) -> list[str]:
-    """Versions of one bad run: registered quickly, and judged without waiting."""
-    client = client_of(site.mlflow.url)
-    run = client.create_run("0").info
-    client.log_metric(run.run_id, "test_auc", 0.5)
-    client.set_terminated(run.run_id)
-    source = f"{run.artifact_uri}/model"
-    made = [
-        client.create_model_version(model, source, run.run_id, await_creation_for=0)
-        for _ in range(count)
-    ]
-    return [str(version.version) for version in made]

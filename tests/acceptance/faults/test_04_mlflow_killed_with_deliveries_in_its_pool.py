@@ -4,24 +4,29 @@ finds what was never delivered."""
 import psutil
 
 from tests.acceptance.faults.invariants import assert_sound
-from tests.acceptance.faults.senders import deliveries_of, events_of
+from tests.acceptance.faults.senders import deliveries_of, events_of, register_many
 from tests.acceptance.faults.site import Site
 from tests.servers import eventually
 
 REGISTERED = 25
+WORKERS = ("worker-default", "worker-validation")
 THREADS = 10
 """As many deliveries as MLflow makes at a time; the others wait in its memory."""
 
 
 def test_04_mlflow_killed_with_deliveries_in_its_pool(site: Site, name: str) -> None:
     counted = _counted(site)
+    for worker in WORKERS:  # an MLflow that is away is another fault
+        site.stop(worker)
     site.freeze("receiver")
-    versions = [site.register(name, auc=0.9) for _ in range(REGISTERED)]
+    versions = register_many(site, name, REGISTERED, auc=0.9)
     eventually(lambda: _open_deliveries(site) >= THREADS, 30)
 
     site.mlflow.kill()
     site.thaw("receiver")
     site.mlflow.start()
+    for worker in WORKERS:
+        site.start(worker, wait=False)
 
     eventually(lambda: len(events_of(site, name)) == REGISTERED, 60)
     assert_sound(site, name, within=120)
