@@ -83,10 +83,14 @@ class _FromJournal(Collector):
             polled.add_metric([event_type], count)
         yield polled
         for name, text in (
-            ("redelivered_hints", "Hints that the sweep sent again, as nobody answered"),
-            ("expired_leases", "Dispatches whose worker stopped answering"),
+            (
+                "steward_redelivered_hints_total",
+                "Hints that the sweep sent again, as nobody answered",
+            ),
+            ("steward_expired_leases_total", "Dispatches whose worker stopped answering"),
         ):
-            yield CounterMetricFamily(f"steward_{name}", text, value=found.counters[name])
+            counted = name.removeprefix("steward_").removesuffix("_total")
+            yield CounterMetricFamily(name, text, value=found.counters[counted])
         yield from self._processes()
 
     def _processes(self) -> Iterator[Metric]:
