@@ -70,7 +70,8 @@ def broker_url(settings: Settings) -> str:
     """
     if not settings.broker_url:
         raise ConfigurationError(
-            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as redis://localhost:6379/0."
+            "STEWARD_BROKER_URL is not set. Set it to your Redis, such as "
+            "redis://localhost:6379/0, or your RabbitMQ, such as amqp://steward:PASSWORD@localhost:5672/steward."
         )
     return settings.broker_url
 
