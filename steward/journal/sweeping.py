@@ -1,5 +1,6 @@
 """What the sweep does each second: leases that ended come back, what is due is hinted."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,10 @@ from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
 from steward.ports import Hint
 
 LONGEST_PATIENCE = timedelta(seconds=60)
+WINDOW = 200
+"""Hints of one handler that may wait for workers; more would only be repeated before their turn."""
+BACKLOG = 50
+"""So many of one handler that wait are a backlog, which lets new work go first."""
 
 
 @retried
@@ -75,9 +80,10 @@ def _expired_before(transaction: Transaction, row: Row[Any]) -> int:
 def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
     """Dispatches to hint now: a retry or wait that came due, or a hint that nobody answered.
 
-    An unanswered hint is repeated after 5, 10, 20 ... at most 60 seconds, so that a long backlog
-    does not fill the broker with copies. A dispatch whose lane is busy is left to who finishes.
-    What is replayed, and all of a backlog that fills a round, lets new work go first.
+    An unanswered hint is repeated after 5, 10, 20 ... at most 60 seconds, and of each handler only
+    so many wait at once, so that a long backlog does not fill the broker with copies. A dispatch
+    whose lane is busy is left to who finishes. What is replayed, and what is of a backlog, lets new
+    work go first.
     """
     with journal.read() as connection:
         now = journal.now(connection)
@@ -85,8 +91,8 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
             return []
     with journal.write() as transaction:
         # What another transaction holds is claimed by it, or hinted after its commit.
-        query = _query(limit=limit).with_for_update(of=dispatches, skip_locked=True)
-        rows = transaction.connection.execute(query, {"now": transaction.now}).all()
+        waiting = _waiting(transaction)
+        rows = [row for row in _due(transaction, waiting, limit) if _has_room(waiting, row)]
         again = [
             {
                 "b_id": row.id,
@@ -99,10 +105,52 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
             _mark(transaction, again)
             unanswered = sum(row.hints > 0 or row.hint_at > row.due_at for row in rows)
             counters.add(transaction, counters.REDELIVERED_HINTS, unanswered)
-    is_backlog = len(rows) == limit
     return [
-        Hint(row.id, row.handler, row.queue, is_patient=is_backlog or row.run > 1) for row in rows
+        Hint(
+            row.id,
+            row.handler,
+            row.queue,
+            is_patient=row.run > 1 or waiting[row.handler] >= BACKLOG,
+        )
+        for row in rows
     ]
+
+
+def _waiting(transaction: Transaction) -> Counter[str]:
+    """How many hints of each handler nobody has answered yet, nor need have."""
+    table = dispatches.c
+    query = (
+        select(table.handler, func.count())
+        .where(table.state == "pending", table.hint_at > transaction.now, table.hints > 0)
+        .group_by(table.handler)
+    )
+    return Counter({row[0]: row[1] for row in transaction.connection.execute(query)})
+
+
+def _due(transaction: Transaction, waiting: Counter[str], limit: int) -> list[Row[Any]]:
+    """The oldest that are due, of handlers with room; where they are many, some of the newest too.
+
+    Those are what no sweep has hinted: the hint of something new got lost, and would wait longest.
+    """
+    full = [name for name, count in waiting.items() if count >= WINDOW]
+    query = _query(limit=limit).where(dispatches.c.handler.not_in(full))
+    # What another transaction holds is claimed by it, or hinted after its commit.
+    query = query.with_for_update(of=dispatches, skip_locked=True)
+    now = {"now": transaction.now}
+    rows = list(transaction.connection.execute(query, now))
+    if len(rows) == limit:
+        newest = query.where(dispatches.c.hints == 0).order_by(None)
+        newest = newest.order_by(dispatches.c.hint_at.desc()).limit(limit // 10)
+        first = list(transaction.connection.execute(newest, now))
+        known = {row.id for row in first}
+        rows = first + [row for row in rows if row.id not in known]
+    return rows[:limit]
+
+
+def _has_room(waiting: Counter[str], row: Row[Any]) -> bool:
+    """Take one of the places of its handler, if one is left."""
+    waiting[row.handler] += 1
+    return waiting[row.handler] <= WINDOW
 
 
 def _patience(hints: int) -> timedelta:

@@ -1,6 +1,8 @@
 # ruff: noqa: F401, F811 -- fixtures are imported, then named as arguments
 """A batch of replays: spread over time, behind other work, and stopped before its end."""
 
+from collections import Counter
+
 import pytest
 
 from steward.errors import NotFoundError
@@ -70,16 +72,53 @@ def test_the_sweep_hints_them_when_they_are_due_and_behind_new_work(
     assert not late[new]
 
 
-def test_a_backlog_that_fills_a_round_lets_new_work_go_first(
+def test_of_a_backlog_so_many_wait_as_are_soon_done_and_new_work_goes_first(
     journal: Journal, clock: FixedClock
 ) -> None:
-    for _ in range(3):
+    for _ in range(sweeping.WINDOW + 30):
         dispatched(journal, "work.free")
+    other = dispatched(journal, "work.told")
     clock.advance(6)
 
-    hints = sweeping.due(journal, limit=2)
+    hints = sweeping.due(journal, limit=sweeping.WINDOW + 10)
+    more = sweeping.due(journal)
 
-    assert [hint.is_patient for hint in hints] == [True, True]
+    assert Counter(hint.handler for hint in hints) == {"free": sweeping.WINDOW, "notify": 1}
+    assert {hint.is_patient for hint in hints if hint.handler == "free"} == {True}
+    assert [hint.is_patient for hint in hints if hint.dispatch_id == other] == [False]
+    assert more == []
+
+
+def test_when_some_of_a_backlog_are_done_others_are_hinted(
+    journal: Journal, clock: FixedClock
+) -> None:
+    work = [dispatched(journal, "work.free") for _ in range(sweeping.WINDOW + 30)]
+    clock.advance(6)
+    hinted = {hint.dispatch_id for hint in sweeping.due(journal)}
+    assert hinted == set(work[: sweeping.WINDOW])
+
+    for each in work[:10]:
+        finish(journal, each)
+
+    assert [hint.dispatch_id for hint in sweeping.due(journal)] == work[
+        sweeping.WINDOW : sweeping.WINDOW + 10
+    ]
+
+
+def test_a_handler_that_nobody_answers_holds_up_no_other(
+    journal: Journal, clock: FixedClock
+) -> None:
+    for _ in range(3 * sweeping.WINDOW):
+        dispatched(journal, "work.free")
+    clock.advance(6)
+    other = dispatched(journal, "work.told")
+    for _ in range(3):
+        sweeping.due(journal, limit=sweeping.WINDOW)
+    clock.advance(6)
+
+    hints = [*sweeping.due(journal, limit=sweeping.WINDOW), *sweeping.due(journal)]
+
+    assert other in {hint.dispatch_id for hint in hints}
 
 
 def test_cancelling_puts_back_what_has_not_begun(journal: Journal, clock: FixedClock) -> None:
