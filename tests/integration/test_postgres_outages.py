@@ -1,5 +1,6 @@
 """What a PostgreSQL that is away, hangs or is in our way means to the journal."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +10,15 @@ import pytest
 from sqlalchemy import Connection, text
 
 from steward.errors import JournalUnavailableError
+from steward.journal import sweeping
 from steward.journal.audit import write_audit
 from steward.journal.migrate import upgrade
+from steward.journal.postgres import LOCK_SECONDS, application_name
 from steward.journal.store import Journal, JournalConflictError, retried
 from tests.conftest import postgres_server
 from tests.postgres import PostgresServer
 from tests.servers import eventually
-from tests.unit.journal_support import open_at
+from tests.unit.journal_support import claim, claimed, dispatched, open_at
 
 SECONDS_TO_SAY_SO = 5.0
 
@@ -164,6 +167,40 @@ def test_a_commit_that_would_not_wait_for_the_disk_does(
         assert show(journal, "synchronous_commit") == "on"
     finally:
         server.run("ALTER DATABASE journal RESET synchronous_commit")
+
+
+def test_work_that_somebody_is_taking_is_neither_waited_for_nor_overtaken(
+    journal: Journal, url: str
+) -> None:
+    free = dispatched(journal, "work.free")
+    first, second = (dispatched(journal, "work.production") for _ in range(2))
+    with psycopg.connect(url) as other:
+        other.execute("SELECT id FROM dispatches WHERE id IN (%s, %s) FOR UPDATE", (free, first))
+        began = time.monotonic()
+
+        assert [claim(journal, each) for each in (free, first, second)] == [None] * 3
+        assert {hint.dispatch_id for hint in sweeping.due(journal)} <= {second}
+        assert time.monotonic() - began < LOCK_SECONDS
+
+    assert claimed(journal, second).work.dispatch_id == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["/usr/bin/steward", "worker", "--queue", "default"], "steward-worker"),
+        (["/venv/steward/cli/__main__.py", "poller"], "steward-poller"),
+        (["/usr/bin/steward"], "steward-steward"),
+        (["/usr/bin/pytest", "tests"], "steward-pytest"),
+        ([""], "steward-python"),
+    ],
+)
+def test_a_connection_names_the_role_and_the_process(
+    arguments: list[str], shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", arguments)
+
+    assert application_name() == f"{shown}-{os.getpid()}"
 
 
 def test_of_two_writes_that_wait_for_each_other_one_is_done_again(journal: Journal) -> None:
