@@ -46,7 +46,7 @@ NEVER_LOSE = {
     "worker_soft_shutdown_timeout": 5,
     "worker_enable_soft_shutdown_on_idle": False,
     # Models leak: a fork ends after so many, or at so many kilobytes.
-    "worker_max_tasks_per_child": 200,
+    "worker_max_tasks_per_child": 1000,  # seconds in which one place less works: not often
     "worker_max_memory_per_child": 900_000,
     # Logging is ours.
     "worker_hijack_root_logger": False,
@@ -88,7 +88,7 @@ RABBITMQ = {
     # Quorum queues know no global prefetch limit; Celery leaves it out where it sees them.
     "worker_detect_quorum_queues": True,
     "worker_disable_prefetch": False,  # Redis alone has it; here the multiplier of 1 does the same
-    "broker_heartbeat": 6,  # a half-open connection is noticed within about twice so many seconds
+    "broker_heartbeat": 5,  # a half-open connection is noticed within about twice so many seconds
     "broker_heartbeat_checkrate": 2,
     "broker_native_delayed_delivery_queue_type": "quorum",
 }
