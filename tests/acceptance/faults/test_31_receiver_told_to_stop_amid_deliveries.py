@@ -25,6 +25,8 @@ from tests.servers import eventually
 
 SENDERS = 200
 WITHIN_SECONDS = 25.0
+LATE_SECONDS = 1.5
+"""So late that, with a slow journal, they still wait when the receiver stops waiting for them."""
 
 
 @pytest.mark.parametrize("commit_seconds", [0.3, 3.5], ids=["drained", "cut-short"])
@@ -79,11 +81,13 @@ def test_31_receiver_told_to_stop_amid_deliveries(
 def _deliver(
     number: int, connection: socket.socket, message: bytes, told_to_stop: threading.Event
 ) -> Told | None:
-    """Most send at once; each fifth sends its last byte only when the receiver is stopping."""
+    """Most send at once; each fifth and tenth sends its last byte when the receiver is stopping."""
     with suppress(ConnectionError):
         connection.sendall(message[:-1])
         if number % 5 == 0:
             told_to_stop.wait(30)
+        if number % 10 == 0:
+            threading.Event().wait(LATE_SECONDS)
         connection.sendall(message[-1:])
         return read_answer(connection)
     return None

@@ -35,7 +35,8 @@ def test_32_no_descriptors_left(site: Site, name: str, ends_by: str) -> None:
 
             if ends_by == "strangers":
                 strangers.close()
-            answer = eventually(lambda: _taken(site, message), 3 * REQUEST_SECONDS)
+            eventually(lambda: receiver.num_fds() < DESCRIPTORS - 10, 3 * REQUEST_SECONDS)
+            answer = eventually(lambda: _taken(site, message), REQUEST_SECONDS)
 
     assert receiver.is_running()
     assert receiver.pid == site.children["receiver"].pid
