@@ -90,7 +90,6 @@ RABBITMQ = {
     "worker_disable_prefetch": False,  # Redis alone has it; here the multiplier of 1 does the same
     "broker_heartbeat": 5,  # a half-open connection is noticed within about twice so many seconds
     "broker_heartbeat_checkrate": 2,
-    "broker_native_delayed_delivery_queue_type": "quorum",
 }
 RABBITMQ_OPTIONS = {
     "confirm_publish": True,  # else a message that RabbitMQ could not keep counts as sent

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import repeat
 from typing import Any, Literal
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from steward.events import Event, EventType
 from steward.journal import policies, queries
 from steward.journal.audit import write_audit
-from steward.journal.bulk import chunks
+from steward.journal.bulk import chunks, insert_many
 from steward.journal.schema import SEEN_OWN, attempts, dispatches, events
 from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
@@ -68,10 +68,11 @@ def apply(
         steps = _steps(journal, transaction, chosen, handlers, mode)
         writer = EventWriter(journal, transaction)
         by_id = {event.id: event for event in chosen}
+        again = [step for step in steps if step.action in ("replay", "bring_forward")]
+        note = f"replayed by {actor}" + (f": {reason}" if reason else "")
+        _again(transaction, again, actor, note, delays)
         for step in steps:
-            if step.action in ("replay", "bring_forward"):
-                _again(transaction, step, actor, reason, next(delays))
-            elif step.action == "insert":
+            if step.action == "insert":
                 planned = _planned(journal, transaction, by_id[step.event_id])
                 writer.dispatch(
                     step.event_id,
@@ -154,50 +155,77 @@ def _planned(journal: Journal, transaction: Transaction, event: Event) -> list[A
     return journal.routing.plan(event.type, event.model, event.data, channels_for)
 
 
-def _again(transaction: Transaction, step: Step, actor: str, reason: str, delay: timedelta) -> None:
+def _again(
+    transaction: Transaction,
+    steps: Sequence[Step],
+    actor: str,
+    note: str,
+    delays: Iterator[timedelta],
+) -> None:
     """Every transition is conditional: a dispatch that moved on since it was looked at is left."""
-    connection, now = transaction.connection, transaction.now
-    row = connection.execute(select(dispatches).where(dispatches.c.id == step.dispatch_id)).one()
-    due = now + delay
-    if step.action == "bring_forward":
-        due = max(now, min(due, row.due_at))
-    is_due = due <= now
-    values: dict[str, Any] = {
-        "due_at": due,
-        "hint_at": now + FIRST_HINT_PATIENCE if is_due else due,
-        "hints": 0,
-    }
-    if step.action == "replay":
-        values |= {
-            "state": "pending",
-            "run": step.run,
-            "failures": 0,
-            "note": f"replayed by {actor}" + (f": {reason}" if reason else ""),
-            "finished_at": None,
-            "wait_until": None,
-            "token": row.token + 1,
-        }
-    changed = connection.execute(
-        update(dispatches)
-        .where(dispatches.c.id == row.id, dispatches.c.state == step.state)
-        .values(values)
-    )
-    if changed.rowcount == 0:
-        return
-    if step.action == "replay":
-        connection.execute(
-            insert(attempts).values(
-                dispatch_id=row.id,
-                run=step.run,
-                number=row.attempts,
-                owner=actor,
-                ended_at=now,
-                outcome="replayed",
-                detail=values["note"],
-            )
+    now = transaction.now
+    rows = _locked(transaction, [step.dispatch_id for step in steps if step.dispatch_id])
+    moved: dict[str, list[dict[str, Any]]] = {"replay": [], "bring_forward": []}
+    tried = []
+    for step in steps:
+        row = rows.get(step.dispatch_id or "")
+        if row is None or row.state != step.state:
+            continue
+        due = now + next(delays)
+        if step.action == "bring_forward":
+            due = max(now, min(due, row.due_at))
+        else:
+            tried.append(_replayed(row, step, actor, note, now))
+        hint_at = due if due > now else now + FIRST_HINT_PATIENCE
+        moved[step.action].append(
+            {"b_id": row.id, "b_due_at": due, "b_hint_at": hint_at, "b_run": step.run}
         )
-    if is_due:
-        transaction.hints.append(Hint(row.id, row.handler, row.queue))
+        if due <= now:
+            transaction.hints.append(Hint(row.id, row.handler, row.queue))
+    afresh = {
+        "state": "pending",
+        "run": bindparam("b_run"),
+        "failures": 0,
+        "note": note,
+        "finished_at": None,
+        "wait_until": None,
+        "token": dispatches.c.token + 1,
+    }
+    for action, values in (("replay", afresh), ("bring_forward", {})):
+        if moved[action]:
+            due_then: dict[str, Any] = {
+                "due_at": bindparam("b_due_at"),
+                "hint_at": bindparam("b_hint_at"),
+            }
+            transaction.connection.execute(
+                update(dispatches)
+                .where(dispatches.c.id == bindparam("b_id"))
+                .values(hints=0, **due_then, **values),
+                moved[action],
+            )
+    insert_many(transaction.connection, attempts, tried)
+
+
+def _locked(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row[Any]]:
+    """These dispatches as they are now, and stay until the end of the transaction."""
+    found = {}
+    for chunk in chunks(sorted(ids)):
+        query = select(dispatches).where(dispatches.c.id.in_(chunk)).order_by(dispatches.c.id)
+        for row in transaction.connection.execute(query.with_for_update()):
+            found[row.id] = row
+    return found
+
+
+def _replayed(row: Row[Any], step: Step, actor: str, note: str, now: datetime) -> dict[str, Any]:
+    return {
+        "dispatch_id": row.id,
+        "run": step.run,
+        "number": row.attempts,
+        "owner": actor,
+        "ended_at": now,
+        "outcome": "replayed",
+        "detail": note,
+    }
 
 
 def choose(journal: Journal, which: queries.EventFilter, *, limit: int) -> list[Event]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, func, select, update
 
 from steward.journal import counters
-from steward.journal.endings import close_intents, hint_lane, record_death, write_attempt
+from steward.journal.endings import Try, close_intents, hint_lane, record_death, write_attempt
 from steward.journal.schema import attempts, dispatches
 from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
@@ -52,7 +52,7 @@ def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
                 "hint_at": transaction.now + FIRST_HINT_PATIENCE,
                 "finished_at": transaction.now if is_dead else None,
             }
-            write_attempt(transaction, row, "dead" if is_dead else "expired", error)
+            write_attempt(transaction, Try.of(row), "dead" if is_dead else "expired", error)
             transaction.connection.execute(
                 update(dispatches).where(table.id == row.id).values(values)
             )
