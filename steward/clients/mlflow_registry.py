@@ -42,11 +42,12 @@ _PAGE = 1000
 def configure_environment() -> None:
     """Give MLflow short time limits and no telemetry, where nobody chose otherwise.
 
-    Steward's own retries are the ones that count, and they wait without holding a thread.
+    Steward's own retries are the ones that count: they wait without holding a thread, and read
+    before they write again. MLflow's repeat a write whose answer was lost as blindly as a read.
     """
     for name, value in {
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",

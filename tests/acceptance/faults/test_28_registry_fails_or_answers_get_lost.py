@@ -1,0 +1,109 @@
+"""Fault 28: MLflow fails, hangs, or carries a write out and its answer never arrives.
+
+It is read again before it is written again, so that the alias and the stage change exactly once.
+Scaled: MLflow hangs for 12 s, where a request waits for 10 s.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.faults.invariants import assert_sound
+from tests.acceptance.faults.site import Site
+from tests.chaos import ChaosProxy
+from tests.servers import Answer, CapturedRequest
+
+ALIAS, STAGE = "/registered-models/alias", "/model-versions/transition-stage"
+
+
+@dataclass
+class Failing:
+    """Answers ``answer`` to the first ``count`` requests of a path; perhaps after MLflow did it."""
+
+    site: Site
+    path: str
+    answer: Answer
+    count: int
+    is_carried_out: bool = False
+    failed: int = 0
+
+    def __call__(self, request: CapturedRequest) -> Answer | None:
+        if self.failed >= self.count or not re.search(self.path, request.path):
+            return None
+        if "alias" in self.path and request.method != "POST":
+            return None
+        self.failed += 1
+        if self.is_carried_out:
+            assert self.site.witness.carry_out(request).status == 200
+        return self.answer
+
+
+@pytest.mark.parametrize("path", [ALIAS, STAGE, r"/model-versions/get", r"/runs/get"])
+def test_28_registry_answers_5xx_for_a_while(site: Site, name: str, path: str) -> None:
+    first = site.register(name, auc=0.9)
+    site.await_verdict(name, first, "promoted")
+    failing = Failing(site, path, Answer(503, b"not now"), count=3)
+    site.witness.fails = failing
+
+    second = site.register(name, auc=0.95)
+    site.await_verdict(name, second, "promoted")
+
+    assert failing.failed == 3
+    assert_written_exactly_once(site, name, first, second)
+
+
+@pytest.mark.parametrize("path", [ALIAS, STAGE])
+@pytest.mark.parametrize(
+    "answer", [Answer(504, b"lost"), Answer(200, b"{}", after_seconds=12)], ids=["504", "timeout"]
+)
+def test_28_registry_wrote_and_did_not_say_so(
+    site: Site, name: str, path: str, answer: Answer
+) -> None:
+    first = site.register(name, auc=0.9)
+    site.await_verdict(name, first, "promoted")
+    failing = Failing(site, path, answer, count=1, is_carried_out=True)
+    site.witness.fails = failing
+
+    second = site.register(name, auc=0.95)
+    site.await_verdict(name, second, "promoted")
+
+    assert failing.failed == 1
+    assert_written_exactly_once(site, name, first, second)
+
+
+@pytest.fixture
+def proxy(site: Site) -> Iterator[ChaosProxy]:
+    """The worker's way to MLflow leads through it."""
+    with ChaosProxy(int(site.witness.url.rpartition(":")[2])).running() as proxy:
+        site.stop("worker-default")
+        site.start("worker-default", MLFLOW_TRACKING_URI=f"http://127.0.0.1:{proxy.port}")
+        try:
+            yield proxy
+        finally:
+            site.stop("worker-default")
+            site.start("worker-default")
+
+
+@pytest.mark.parametrize("path", [ALIAS, STAGE])
+def test_28_connection_breaks_after_the_write(
+    site: Site, name: str, path: str, proxy: ChaosProxy
+) -> None:
+    first = site.register(name, auc=0.9)
+    site.await_verdict(name, first, "promoted")
+    proxy.swallow_answers(b"POST /api/2.0/mlflow" + path.encode())
+
+    second = site.register(name, auc=0.95)
+    site.await_verdict(name, second, "promoted")
+
+    assert proxy.swallowed == 1
+    assert_written_exactly_once(site, name, first, second)
+
+
+def assert_written_exactly_once(site: Site, model: str, first: str, second: str) -> None:
+    assert_sound(site, model)
+    assert site.witness.of(model, "alias", "champion") == [first, second]
+    assert site.witness.of(model, "stage", "Production") == [first, second]
+    changes = site.events(model=model, type="registered_model.champion_changed")
+    assert [change["data"]["after"] for change in changes] == [first, second]
