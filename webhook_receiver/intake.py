@@ -22,7 +22,7 @@ from steward.ports import Hint
 
 BATCH = 128
 WAITING = 2048
-LONGEST_WAIT_SECONDS = 4.5
+LONGEST_WAIT_SECONDS = 4.0
 """After this a sender is told 503: MLflow itself waits for no longer than it must, and tries again.
 A database that hangs answers nothing at all, and a locked one only after several batches."""
 BATCH_SIZE = Histogram(
