@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from steward import broker_url
 from steward.cli import stack
 from steward.cli.addresses import LOOPBACK, Ports
 from steward.errors import ConfigurationError
@@ -56,6 +57,8 @@ def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
             port = ports.take(asked, default, f"a replica of {model}")
             asked, default = (None if asked is None else port + 1), port + 1
             replicas.append((model, port))
+    if settings.broker_url:
+        broker_url.read(settings.broker_url)  # a wrong one stops us here, before anything runs
     broker_port = None if settings.broker_url else ports.any()
     password = stack.kept_secret(wish.data_dir, "broker-password")
     names = ("worker-default", "worker-validation", "poller")

@@ -8,7 +8,10 @@ import pytest
 import redis
 
 from steward.broker import Hinter, celery_app
+from steward.cli.planning import Wish, make_plan
+from steward.errors import ConfigurationError
 from steward.ports import Hint
+from steward.settings import Settings
 from tests.conftest import require
 from tests.servers import Child, ValkeyServer, eventually, free_port
 
@@ -94,6 +97,15 @@ def knows_its_master(client: "redis.Redis") -> bool:
         return bool(client.execute_command("SENTINEL", "CKQUORUM", "ours"))
     except redis.RedisError:
         return False
+
+
+def test_the_local_stack_refuses_an_unknown_broker_before_it_starts_anything(
+    tmp_path: Path,
+) -> None:
+    wrong = Settings(_env_file=None, broker_url="kafka://somewhere:9092")
+
+    with pytest.raises(ConfigurationError, match="begins with kafka://; expected redis://"):
+        make_plan(Wish(tmp_path), wrong)
 
 
 def test_a_broker_that_refuses_us_is_said_without_the_password(
