@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -119,14 +119,18 @@ class PostgresServer(Databases):
         """Let every process of the server stand still: it is reachable, and answers nothing."""
         assert self.child is not None
         postmaster = psutil.Process(self.child.pid)
-        stopped = [postmaster, *postmaster.children(recursive=True)]
-        for process in stopped:
-            process.suspend()
+        postmaster.suspend()  # first, so that nobody is born meanwhile; to leave, others may
+        stopped = [postmaster]
         try:
+            for process in postmaster.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    process.suspend()
+                    stopped.append(process)
             yield
         finally:
             for process in stopped:
-                process.resume()
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def remove(self) -> None:
         """Stop it and forget its data."""
@@ -177,9 +181,11 @@ class PostgresServer(Databases):
 
     def _end(self, number: signal.Signals) -> None:
         if (child := self.child) is not None:
-            child.send(number)
-            eventually(lambda: not child.is_alive(), 30)
-            child.stop()  # closes its log
+            try:
+                child.send(number)
+                eventually(lambda: not child.is_alive(), 30)
+            finally:
+                child.stop()  # closes its log
         self.child = None
 
 
