@@ -162,7 +162,8 @@ class ServicesFactory:
     def _policies(self, model: ModelRef | None) -> tuple[PolicySet, Policy]:
         with self._journal.read() as connection:
             policy_set = policies.active(connection)
-            tags = policies.model_tags(connection, model) if model else {}
+            is_asked = model is not None and policy_set.asks_for_tags
+            tags = policies.model_tags(connection, model) if model and is_asked else {}
         return policy_set, policy_set.governing(model or ModelRef(""), tags)
 
     def _channel(

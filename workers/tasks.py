@@ -1,6 +1,7 @@
 """The Celery tasks: one a handler, named after it, each given a dispatch id and nothing else."""
 
 import gc
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
@@ -69,7 +70,11 @@ def create_app(settings: Settings, queue: str) -> tuple[Celery, WorkerProcess]:
 
 
 def _keep_our_logs(**_: Any) -> None:
-    """Celery leaves logging alone when somebody answers this signal."""
+    """Celery leaves logging alone when somebody answers this signal.
+
+    Its lines for every message would double ours, and name no event.
+    """
+    logging.getLogger("celery").setLevel(logging.WARNING)
 
 
 def _register(app: Celery, name: str, run: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steward.errors import LeaseLostError
@@ -49,12 +49,17 @@ def claim(
     ``known`` names the handlers of this worker (None: all). A newer receiver may route to others:
     those stay pending for a newer worker, and nothing of their lane is done before them.
     """
+
+    def take(transaction: Transaction) -> Claimed | None:
+        row = _named(transaction, dispatch_id)
+        if row is not None and row.lane is not None:
+            row = _next_of_lane(transaction, row)
+        if row is None or (known is not None and row.handler not in known):
+            return None
+        return _take(transaction, row, owner, lease_seconds)
+
     try:
-        with journal.write() as transaction:
-            row = _next_due(transaction, dispatch_id)
-            if row is None or (known is not None and row.handler not in known):
-                return None
-            return _take(transaction, row, owner, lease_seconds)
+        return journal.write_together(take)
     except IntegrityError:  # another worker runs in this lane
         return None
 
@@ -76,7 +81,7 @@ def hold(transaction: Transaction, claimed: Claimed) -> None:
     """
     query = select(dispatches.c.id).where(*_is_ours(claimed)).with_for_update()
     if transaction.connection.execute(query).first() is None:
-        raise _lost(claimed)
+        raise lost(claimed)
 
 
 def update_claimed(transaction: Transaction, claimed: Claimed, values: Mapping[str, Any]) -> None:
@@ -84,26 +89,53 @@ def update_claimed(transaction: Transaction, claimed: Claimed, values: Mapping[s
         update(dispatches).where(*_is_ours(claimed)).values(**values)
     )
     if changed.rowcount == 0:
-        raise _lost(claimed)
+        raise lost(claimed)
+
+
+def lost(claimed: Claimed) -> LeaseLostError:
+    """What to raise where no row was changed."""
+    return LeaseLostError(
+        f"Dispatch {claimed.work.dispatch_id} is no longer held by {claimed.owner}."
+    )
 
 
 # -- inside ------------------------------------------------------------------------------------
 
 
-def _next_due(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
-    table = dispatches.c
-    connection = transaction.connection
-    named = connection.execute(select(dispatches).where(table.id == dispatch_id)).first()
-    if named is None:
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to execute it.
+_NOW = bindparam("b_now", type_=dispatches.c.due_at.type)
+_DISPATCH = select(dispatches).where(dispatches.c.id == bindparam("b_id"))
+_EVENT = select(events).where(events.c.id == bindparam("b_id"))
+_TAKE = (
+    update(dispatches)
+    .where(
+        dispatches.c.id == bindparam("b_id"),
+        dispatches.c.state == "pending",
+        dispatches.c.due_at <= _NOW,
+        dispatches.c.token == bindparam("b_token"),
+    )
+    .values(
+        state="running",
+        owner=bindparam("b_owner"),
+        token=dispatches.c.token + 1,
+        attempts=dispatches.c.attempts + 1,
+        claimed_at=_NOW,
+        lease_until=bindparam("b_until"),
+    )
+)
+
+
+def _named(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
+    return transaction.connection.execute(_DISPATCH, {"b_id": dispatch_id}).first()
+
+
+def _next_of_lane(transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
+    table, connection = dispatches.c, transaction.connection
+    running = select(table.id).where(table.lane == named.lane, table.state == "running")
+    if connection.execute(running).first():
         return None
     due = select(table.id).where(table.state == "pending", table.due_at <= transaction.now)
-    if named.lane is None:
-        wanted = due.where(table.id == dispatch_id)
-    else:
-        running = select(table.id).where(table.lane == named.lane, table.state == "running")
-        if connection.execute(running).first():
-            return None
-        wanted = due.where(table.lane == named.lane).order_by(table.created_at, table.id).limit(1)
+    wanted = due.where(table.lane == named.lane).order_by(table.created_at, table.id).limit(1)
     # Whoever holds it is faster, or hints it afterwards. Only the row is locked that was chosen:
     # to skip within a lane would be to overtake.
     locked = select(dispatches).where(table.id == wanted.scalar_subquery())
@@ -113,24 +145,12 @@ def _next_due(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
 def _take(
     transaction: Transaction, row: Row[Any], owner: str, lease_seconds: float
 ) -> Claimed | None:
-    table = dispatches.c
-    taken = transaction.connection.execute(
-        update(dispatches)
-        .where(table.id == row.id, table.state == "pending", table.token == row.token)
-        .values(
-            state="running",
-            owner=owner,
-            token=row.token + 1,
-            attempts=row.attempts + 1,
-            claimed_at=transaction.now,
-            lease_until=transaction.now + timedelta(seconds=lease_seconds),
-        )
-    )
-    if taken.rowcount == 0:
+    """Where somebody holds the row, this waits for what becomes of it."""
+    until = transaction.now + timedelta(seconds=lease_seconds)
+    taking = {"b_id": row.id, "b_token": row.token, "b_owner": owner, "b_until": until}
+    if transaction.connection.execute(_TAKE, {**taking, "b_now": transaction.now}).rowcount == 0:
         return None
-    event_row = transaction.connection.execute(
-        select(events).where(events.c.id == row.event_id)
-    ).one()
+    event_row = transaction.connection.execute(_EVENT, {"b_id": row.event_id}).one()
     work = Work(
         dispatch_id=row.id,
         handler=row.handler,
@@ -158,10 +178,4 @@ def _is_ours(claimed: Claimed) -> tuple[ColumnElement[bool], ...]:
         table.id == claimed.work.dispatch_id,
         table.state == "running",
         table.token == claimed.token,
-    )
-
-
-def _lost(claimed: Claimed) -> LeaseLostError:
-    return LeaseLostError(
-        f"Dispatch {claimed.work.dispatch_id} is no longer held by {claimed.owner}."
     )

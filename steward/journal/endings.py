@@ -1,10 +1,13 @@
 """What every end of an attempt has in common: its record, its intents, its lane, its death."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from steward.events import EventType, NewEvent
+from steward.journal.bulk import insert_many
 from steward.journal.queries import event_of
 from steward.journal.schema import attempts, dispatches, events, intents
 from steward.journal.store import Transaction
@@ -12,39 +15,63 @@ from steward.journal.writing import EventWriter
 from steward.ports import Hint
 
 NOTIFY = "notify"  # the one handler whose death is not told by itself
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to execute it.
+_CLOSE_INTENTS = (
+    update(intents)
+    .where(intents.c.dispatch_id == bindparam("b_dispatch_id"), intents.c.fulfilled_at.is_(None))
+    .values(fulfilled_at=bindparam("b_now"))
+)
 
 
-def write_attempt(
-    transaction: Transaction, row: Row[Any], outcome: str, detail: str, owner: str | None = None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Which attempt of a dispatch ended."""
+
+    dispatch_id: str
+    run: int
+    number: int
+    owner: str | None
+    started_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> "Try":
+        """The one that a row of ``dispatches`` is at."""
+        return cls(row.id, row.run, row.attempts, row.owner, row.claimed_at)
+
+
+def write_attempt(transaction: Transaction, ended: Try, outcome: str, detail: str) -> None:
     """Write down one attempt; a wait that goes on for the same reason is counted, not repeated."""
+    if outcome == "waiting" and _is_counted(transaction, ended, detail):
+        return
+    row = {
+        "dispatch_id": ended.dispatch_id,
+        "run": ended.run,
+        "number": ended.number,
+        "owner": ended.owner,
+        "started_at": ended.started_at,
+        "ended_at": transaction.now,
+        "outcome": outcome,
+        "detail": detail,
+    }
+    insert_many(transaction.connection, attempts, [row])
+
+
+def _is_counted(transaction: Transaction, ended: Try, detail: str) -> bool:
     connection = transaction.connection
-    if outcome == "waiting":
-        last = connection.execute(
-            select(attempts)
-            .where(attempts.c.dispatch_id == row.id)
-            .order_by(attempts.c.id.desc())
-            .limit(1)
-        ).first()
-        if last and (last.outcome, last.detail, last.run) == (outcome, detail, row.run):
-            connection.execute(
-                update(attempts)
-                .where(attempts.c.id == last.id)
-                .values(ended_at=transaction.now, repeats=last.repeats + 1)
-            )
-            return
+    last = connection.execute(
+        select(attempts)
+        .where(attempts.c.dispatch_id == ended.dispatch_id)
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    ).first()
+    if not last or (last.outcome, last.detail, last.run) != ("waiting", detail, ended.run):
+        return False
     connection.execute(
-        insert(attempts).values(
-            dispatch_id=row.id,
-            run=row.run,
-            number=row.attempts,
-            owner=owner or row.owner,
-            started_at=row.claimed_at,
-            ended_at=transaction.now,
-            outcome=outcome,
-            detail=detail,
-        )
+        update(attempts)
+        .where(attempts.c.id == last.id)
+        .values(ended_at=transaction.now, repeats=last.repeats + 1)
     )
+    return True
 
 
 def close_intents(transaction: Transaction, dispatch_id: str) -> None:
@@ -53,9 +80,7 @@ def close_intents(transaction: Transaction, dispatch_id: str) -> None:
     Left open, it would make the same change by a person, months later, look like ours.
     """
     transaction.connection.execute(
-        update(intents)
-        .where(intents.c.dispatch_id == dispatch_id, intents.c.fulfilled_at.is_(None))
-        .values(fulfilled_at=transaction.now)
+        _CLOSE_INTENTS, {"b_dispatch_id": dispatch_id, "b_now": transaction.now}
     )
 
 

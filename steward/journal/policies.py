@@ -1,6 +1,6 @@
 """The policy in force: kept by hash, activated once for all processes."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
@@ -19,9 +19,16 @@ if TYPE_CHECKING:  # the store and the writer use this module
 
 def active(connection: "Connection") -> PolicySet:
     """The policies in force; observing only, when none was ever activated."""
-    newest = select(policies.c.text, policies.c.file).order_by(policies.c.seq.desc()).limit(1)
-    row = connection.execute(newest).first()
-    return _parsed(row.text, row.file) if row and row.text else PolicySet.observe_only()
+    row = connection.execute(_NEWEST).first()
+    return _parsed(row.text, row.file) if row and row.text else _observe_only()
+
+
+_NEWEST = select(policies.c.text, policies.c.file).order_by(policies.c.seq.desc()).limit(1)
+
+
+@cache
+def _observe_only() -> PolicySet:
+    return PolicySet.observe_only()
 
 
 @lru_cache(maxsize=8)

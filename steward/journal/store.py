@@ -24,6 +24,7 @@ from steward.errors import JournalUnavailableError
 from steward.journal.engines import BUSY_TIMEOUT_MILLISECONDS, dumps, open_engine
 from steward.journal.routing import Routing
 from steward.journal.schema import from_microseconds
+from steward.journal.sharing import SharedCommit
 from steward.ports import Clock, Hint
 
 __all__ = [
@@ -114,6 +115,7 @@ class Journal:
         self._reads = _READS[engine.dialect.name]
         # SQLite has one writer: waiting here is fair, waiting in SQLite's busy loop is not.
         self._writer = threading.Lock()
+        self._shared = SharedCommit(self._writer, self._transaction)
 
     @contextmanager
     def write(self, *, is_long: bool = False) -> Iterator[Transaction]:
@@ -125,10 +127,23 @@ class Journal:
             JournalUnavailableError: the database is locked, full, read-only or away.
 
         """
-        with told_as("The journal took no write"), self._exclusive():  # noqa: SIM117  # one after
-            with self.engine.begin() as connection:
-                yield Transaction(connection, self._begin(connection, is_long=is_long))
-        TRANSACTIONS.inc()
+        with self._exclusive(), self._transaction(is_long=is_long) as transaction:
+            yield transaction
+
+    def write_together(self, work: Callable[[Transaction], T]) -> T:
+        """Do ``work`` in a write transaction that other threads of this process may share.
+
+        Returns what it returned, after the commit. For the short writes of many threads.
+
+        Raises:
+            JournalUnavailableError: the database is locked, full, read-only or away.
+
+        """
+        if not self.is_postgresql:
+            with told_as("The journal took no write"):
+                return self._shared.write(work)
+        with self.write() as transaction:  # PostgreSQL's commits share the disk by themselves
+            return work(transaction)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -149,6 +164,12 @@ class Journal:
         if self._clock is not None:
             return self._clock.now()
         return from_microseconds(connection.exec_driver_sql(f"SELECT {self._now}").scalar_one())
+
+    @contextmanager
+    def _transaction(self, *, is_long: bool = False) -> Iterator[Transaction]:
+        with told_as("The journal took no write"), self.engine.begin() as connection:
+            yield Transaction(connection, self._begin(connection, is_long=is_long))
+        TRANSACTIONS.inc()
 
     def _begin(self, connection: Connection, *, is_long: bool) -> datetime:
         if not self.is_postgresql:

@@ -79,6 +79,11 @@ class PolicySet:
         text = resources.files("steward.policy").joinpath("built_in.yaml").read_text("utf-8")
         return cls.parse(text, file="built-in policy")
 
+    @property
+    def asks_for_tags(self) -> bool:
+        """Whether any policy matches by the tags of a registered model."""
+        return any(policy.match.tags for policy in self.policies)
+
     def governing(self, model: ModelRef, tags: Mapping[str, str] | None = None) -> Policy:
         """The first policy that matches, else one that observes.
 
