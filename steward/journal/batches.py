@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from steward.errors import NotFoundError
 from steward.events import Event, uuid7
 from steward.journal import replay
 from steward.journal.audit import write_audit
-from steward.journal.bulk import chunks
+from steward.journal.bulk import chunks, insert_many
 from steward.journal.replay import Mode, Step
 from steward.journal.schema import attempts, audit, dispatches, events
 from steward.journal.store import Journal, Transaction, retried
 from steward.ports import Hint
 
-EVENTS_A_TRANSACTION = 50
+A_TRANSACTION = 50
 """Deliveries wait for the same lock, so no transaction of a batch may take long."""
 ENDS = ("succeeded", "skipped", "dead")
 
@@ -52,10 +52,10 @@ def apply(
     batch, delays = uuid7()[-12:], _delays(rate)
     steps: list[Step] = []
     hints: list[Hint] = []
-    for start in range(0, len(chosen), EVENTS_A_TRANSACTION):
+    for start in range(0, len(chosen), A_TRANSACTION):
         done, due_now = replay.apply(
             journal,
-            chosen[start : start + EVENTS_A_TRANSACTION],
+            chosen[start : start + A_TRANSACTION],
             handlers=handlers,
             mode=mode,
             actor=actor,
@@ -93,8 +93,8 @@ def cancel(journal: Journal, batch: str, *, actor: str) -> Cancelled:
     """
     ids = _dispatches_of(journal, batch)
     stopped = 0
-    for chunk in chunks(ids[::-1]):  # the last first: the first may begin at any moment
-        stopped += _cancel(journal, chunk, batch, actor)
+    for start in range(0, len(ids), A_TRANSACTION):  # in the order in which they would begin
+        stopped += _cancel(journal, ids[start : start + A_TRANSACTION], batch, actor)
     return Cancelled(stopped, len(ids) - stopped)
 
 
@@ -124,22 +124,17 @@ def _cancel(journal: Journal, ids: Sequence[str], batch: str, actor: str) -> int
     with journal.write() as transaction:
         ends = _ends_before(transaction, ids)
         table, note = dispatches.c, f"replay {batch} cancelled by {actor}"
-        stopped = []
-        rows = transaction.connection.execute(
-            select(dispatches).where(table.id.in_(ids), table.state == "pending")
-        ).all()
-        for row in rows:
-            if end := ends.get(row.id):
-                stopped.append(row.id)
-                _put_back(transaction, row, end, note)
+        query = select(dispatches).where(table.id.in_(ids), table.state == "pending")
+        rows = transaction.connection.execute(query.order_by(table.id).with_for_update())
+        stopped = [(row, ends[row.id]) for row in rows if row.id in ends]
         if stopped:
-            detail = {"dispatch_ids": stopped}
+            _put_back(transaction, stopped, note)
             write_audit(
                 transaction,
                 actor=actor,
                 verb="replay.cancel",
                 target=f"batch {batch}",
-                detail=detail,
+                detail={"dispatch_ids": [row.id for row, _ in stopped]},
             )
     return len(stopped)
 
@@ -158,26 +153,36 @@ def _ends_before(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row[
     return found
 
 
-def _put_back(transaction: Transaction, row: Row[Any], end: Row[Any], note: str) -> None:
+def _put_back(
+    transaction: Transaction, stopped: Sequence[tuple[Row[Any], Row[Any]]], note: str
+) -> None:
+    table = dispatches.c
+    ended = ("state", "note", "run", "finished_at")
     transaction.connection.execute(
         update(dispatches)
-        .where(dispatches.c.id == row.id)
-        .values(
-            state=end.outcome,
-            note=end.detail or note,
-            run=end.run,
-            finished_at=end.ended_at,
-            token=row.token + 1,
-        )
+        .where(table.id == bindparam("b_id"))
+        .values(token=table.token + 1, **{name: bindparam(f"b_{name}") for name in ended}),
+        [
+            {
+                "b_id": row.id,
+                "b_state": end.outcome,
+                "b_note": end.detail or note,
+                "b_run": end.run,
+                "b_finished_at": end.ended_at,
+            }
+            for row, end in stopped
+        ],
     )
-    transaction.connection.execute(
-        insert(attempts).values(
-            dispatch_id=row.id,
-            run=row.run,
-            number=row.attempts,
-            owner=None,
-            ended_at=transaction.now,
-            outcome="cancelled",
-            detail=note,
-        )
-    )
+    tried = [
+        {
+            "dispatch_id": row.id,
+            "run": row.run,
+            "number": row.attempts,
+            "owner": None,
+            "ended_at": transaction.now,
+            "outcome": "cancelled",
+            "detail": note,
+        }
+        for row, _ in stopped
+    ]
+    insert_many(transaction.connection, attempts, tried)

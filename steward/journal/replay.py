@@ -70,7 +70,7 @@ def apply(
         by_id = {event.id: event for event in chosen}
         again = [step for step in steps if step.action in ("replay", "bring_forward")]
         note = f"replayed by {actor}" + (f": {reason}" if reason else "")
-        _again(transaction, again, actor, note, delays)
+        _again(transaction, again, actor, note, delays, is_patient=batch is not None)
         for step in steps:
             if step.action == "insert":
                 planned = _planned(journal, transaction, by_id[step.event_id])
@@ -161,6 +161,8 @@ def _again(
     actor: str,
     note: str,
     delays: Iterator[timedelta],
+    *,
+    is_patient: bool,
 ) -> None:
     """Every transition is conditional: a dispatch that moved on since it was looked at is left."""
     now = transaction.now
@@ -181,7 +183,7 @@ def _again(
             {"b_id": row.id, "b_due_at": due, "b_hint_at": hint_at, "b_run": step.run}
         )
         if due <= now:
-            transaction.hints.append(Hint(row.id, row.handler, row.queue))
+            transaction.hints.append(Hint(row.id, row.handler, row.queue, is_patient=is_patient))
     afresh = {
         "state": "pending",
         "run": bindparam("b_run"),

@@ -48,7 +48,7 @@ def test_so_many_begin_in_each_second(journal: Journal, clock: FixedClock) -> No
 
     _, hints = replayed(journal, rate=2)
 
-    assert [hint.dispatch_id for hint in hints] == work[:2]
+    assert [(hint.dispatch_id, hint.is_patient) for hint in hints] == [(w, True) for w in work[:2]]
     due = [(row_of(journal, each).due_at - clock.at).total_seconds() for each in work]
     assert due == [0, 0, 1, 1, 2]
 
