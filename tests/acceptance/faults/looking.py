@@ -62,6 +62,15 @@ def outcomes_of(site: Site, model: str, handler: str, version: str) -> list[str]
         return [row.outcome for row in rows(engine, query)]
 
 
+def taken_from(site: Site, role: str) -> int:
+    """How many leases ended in the hands of this process."""
+    query = select(attempts.c.id).where(
+        attempts.c.owner.endswith(f":{site.children[role].pid}"), attempts.c.outcome == "expired"
+    )
+    with journal_of(site) as engine:
+        return len(rows(engine, query))
+
+
 def _dispatches(model: str, handler: str) -> Any:
     joined = select(dispatches).join(events, events.c.id == dispatches.c.event_id)
     return joined.where(events.c.model == model, dispatches.c.handler == handler)
