@@ -151,6 +151,8 @@ def is_yes(found: dict[str, Any]) -> bool | None:
         return verdict == "promoted" or (verdict is None and is_production)
     if found["for"] != Goal.DECIDED and found["is_reached"]:
         return True
+    if found["code"] == "dead" and not is_production:
+        return False  # nobody judges it any more, until an operator replays it
     if found["for"] == Goal.SERVING and version in (production, found["serving"]["desired"]):
         return None
     if verdict in NO and not is_production:

@@ -70,6 +70,20 @@ def replicas(here: Receiver) -> list[dict[str, Any]]:
     return items
 
 
+def test_a_judgement_that_died_is_answered_at_once_and_is_no_verdict(here: Receiver):
+    here.deliver(created())
+    claimed = claims.claim(here.journal, here.hints[-1].dispatch_id, "worker", lease_seconds=60)
+    assert claimed is not None
+    dispatches.fail(here.journal, claimed, "no such file", retry_in_seconds=None)
+
+    began = time.monotonic()
+    found = here.client.get(VERDICT, params={"wait": 60}).json()
+
+    assert time.monotonic() - began < 30
+    assert (found["verdict"], found["code"], found["is_reached"]) == ("waiting", "dead", False)
+    assert "waits for an operator's replay: no such file" in found["reasons"][0]
+
+
 def test_a_verdict_that_stands_is_answered_at_once(here: Receiver):
     here.deliver(created())
     held = NewEvent(EventType.HELD, data={"code": "incomplete", "reasons": ["no test_auc"]})

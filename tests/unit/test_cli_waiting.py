@@ -22,6 +22,7 @@ def found(verdict: str | None, production: str | None, **more: Any) -> dict[str,
         "version": "7",
         "verdict": verdict,
         "reasons": ["why"],
+        "code": "why",
         "production": production,
         "serving": {"version": None, "desired": production, "generation": 1, "replicas": {}},
         "url": "http://here",
@@ -57,6 +58,13 @@ def test_what_counts_as_yes_no_and_not_yet(
     asked = found(verdict, production, **{"for": goal, "is_reached": is_reached})
 
     assert is_yes(asked) is expected
+
+
+@pytest.mark.parametrize("goal", ["decided", "promoted", "serving"])
+def test_a_judgement_that_is_dead_is_a_no_until_somebody_replays_it(goal: str) -> None:
+    asked = found("waiting", "6", **{"for": goal, "is_reached": False, "code": "dead"})
+
+    assert is_yes(asked) is False
 
 
 class Receiver:

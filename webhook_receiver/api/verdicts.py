@@ -14,14 +14,17 @@ from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.room import ThisRoom
 
 LONGEST_WAIT = 300
+DEAD = "dead"
+"""The code of a judgement that failed for good: only an operator's replay brings a verdict."""
 Goal = Literal["decided", "promoted", "serving"]
 router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN_PARAMETERS])
 
 
 def is_decided(standing: Standing, _version: str) -> bool:
-    """Judged, or known and not being judged (it is older than the journal)."""
-    waits = standing.verdict is not None and standing.verdict.verdict == "waiting"
-    return standing.is_known and not waits
+    """Judged, or known and not being judged: older than the journal, or its judgement is dead."""
+    verdict = standing.verdict
+    is_being_judged = verdict is not None and verdict.verdict == "waiting" and verdict.code != DEAD
+    return standing.is_known and not is_being_judged
 
 
 def is_promoted(standing: Standing, version: str) -> bool:
@@ -120,7 +123,8 @@ def _document(url: str, model: ModelRef, version: str, standing: Standing) -> di
 def _is_reached(goal: Goal, standing: Standing, version: str) -> bool:
     """Whether what was asked for came true (not: whether it can be answered)."""
     if goal == "decided":
-        return is_decided(standing, version)
+        is_dead = standing.verdict is not None and standing.verdict.code == DEAD
+        return is_decided(standing, version) and not is_dead
     if goal == "promoted":
         is_promotion = standing.verdict is not None and standing.verdict.verdict == "promoted"
         return is_promotion or standing.production == version
