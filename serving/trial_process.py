@@ -4,6 +4,7 @@
 stdout. It ends when stdin ends, or when nobody has asked for ten minutes: it holds MLflow.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -38,6 +39,7 @@ def main() -> None:
         for name in answer.pop("modules", ()):
             with suppress(Exception):  # it only makes the next trial faster
                 importlib.import_module(name)
+        gc.freeze()  # else each fork copies every page that a collection touches
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
