@@ -46,5 +46,9 @@ class JournalUnavailableError(TransientError):
     """The journal cannot take a write now: locked, full or away."""
 
 
+class UnstorableError(PermanentError):
+    """The journal's database cannot hold a value: NUL in a text, a number out of range."""
+
+
 class LeaseLostError(StewardError):
     """Somebody else owns this dispatch now: stop, and record nothing."""

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from steward.errors import DeliveryRejected, JournalUnavailableError
+from steward.errors import DeliveryRejected, JournalUnavailableError, UnstorableError
 from steward.logs import get_logger
 
 # How pydantic's commonest findings are said, after the name of what is wrong.
@@ -92,6 +92,10 @@ def install(app: FastAPI) -> None:
     async def _unavailable(_request: Request, error: JournalUnavailableError) -> Response:
         headers = {"retry-after": "2"}
         return problem(503, str(error), code="journal_unavailable", headers=headers)
+
+    @app.exception_handler(UnstorableError)
+    async def _unstorable(_request: Request, error: UnstorableError) -> Response:
+        return problem(422, str(error), code="invalid")
 
     @app.exception_handler(Exception)
     async def _failed(request: Request, error: Exception) -> Response:

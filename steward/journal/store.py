@@ -17,10 +17,10 @@ from typing import Any, ParamSpec, TypeVar
 from prometheus_client import Counter
 from sqlalchemy import Connection, Engine, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from steward.errors import JournalUnavailableError
+from steward.errors import JournalUnavailableError, UnstorableError
 from steward.journal.engines import BUSY_TIMEOUT_MILLISECONDS, dumps, open_engine
 from steward.journal.routing import Routing
 from steward.journal.schema import from_microseconds
@@ -227,6 +227,8 @@ def told_as(what: str) -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except DataError as error:
+        raise UnstorableError(f"{what}: {str(error.orig).strip()}") from error
     except DBAPIError as error:
         code = getattr(error.orig, "sqlstate", None)
         sentence = f"{what}: {str(error.orig).strip()}"
