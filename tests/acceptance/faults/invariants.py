@@ -37,9 +37,9 @@ def assert_sound(
 
     ``acknowledged``: delivery id -> event id, of deliveries that were answered 202.
     """
-    engine = open_engine(site.database_url or f"sqlite:///{site.directory / 'data' / 'steward.db'}")
+    await_drained(site, *models, within=within)
+    engine = _journal_of(site)
     try:
-        eventually(lambda: not _open(engine, models), within, every_seconds=0.25)
         _assert_consistent(engine)
         _assert_ended(engine, models, dead_allowed)
         _assert_one_event_a_change(engine, models)
@@ -53,6 +53,21 @@ def assert_sound(
             _assert_obeyed(replica)
     finally:
         engine.dispose()
+
+
+def await_drained(site: Site, *models: str, within: float = DRAIN_SECONDS) -> None:
+    """Wait until nothing of these models is open; say what is, if it does not end."""
+    engine = _journal_of(site)
+    try:
+        eventually(lambda: not _open(engine, models), within, every_seconds=0.25)
+    except AssertionError as error:
+        raise AssertionError(f"not drained within {within} s: {_open(engine, models)}") from error
+    finally:
+        engine.dispose()
+
+
+def _journal_of(site: Site) -> Engine:
+    return open_engine(site.database_url or f"sqlite:///{site.directory / 'data' / 'steward.db'}")
 
 
 def rows(engine: Engine, query: Any) -> list[Any]:

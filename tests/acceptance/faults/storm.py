@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.faults.harm import FAULTS, Harm
-from tests.acceptance.faults.invariants import assert_sound
+from tests.acceptance.faults.invariants import assert_sound, await_drained
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
-from tests.servers import MlflowServer, eventually
+from tests.servers import MlflowServer
 
 MODELS = tuple(f"storm-{number}" for number in range(6))
 SERVED = MODELS[:2]
@@ -128,12 +128,7 @@ def _settle(site: Site, registered: list[tuple[str, str]]) -> int:
     """
     replayed = 0
     for _ in range(5):
-        for model in MODELS:
-            eventually(
-                lambda model=model: not site.events(model=model, status="open"),
-                DRAIN_SECONDS,
-                every_seconds=0.5,
-            )
+        await_drained(site, *MODELS, within=DRAIN_SECONDS)
         dead = [each["id"] for model in MODELS for each in site.events(model=model, status="dead")]
         if not dead:
             break
