@@ -8,9 +8,8 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,45 +18,46 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.baselines import SECRET
-from tests.servers import ValkeyServer, free_port
+from benchmarks.places import place
+from tests.servers import free_port
 
 CONNECTIONS, SECONDS, ROUNDS = 64, 5, 3
+SERVERS: dict[str, tuple[list[str], str | None]] = {
+    "no-op FastAPI": (["benchmarks.baselines", "noop"], None),
+    "FastAPI + send_task": (["benchmarks.baselines", "plain"], None),
+    "Steward, SQLite": (["steward.cli", "receiver", "--port"], "SQLite"),
+    "Steward, PostgreSQL": (["steward.cli", "receiver", "--port"], "PostgreSQL"),
+}
 AIMS = {"no-op FastAPI": 0.5, "FastAPI + send_task": 4.0}
 
 
 def main() -> None:
     measured: dict[str, list[dict[str, object]]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        valkey = ValkeyServer(Path(directory) / "valkey")
-        (Path(directory) / "valkey").mkdir()
-        url = valkey.start().url
-        try:
-            for number in range(ROUNDS):
-                for name, command in _servers(Path(directory) / str(number)).items():
-                    with _running(command, url, Path(directory) / str(number)) as port:
-                        measured.setdefault(name, []).append(_load(port))
-        finally:
-            valkey.stop()
+    with place() as here:
+        for number in range(ROUNDS):
+            for name, (command, database) in SERVERS.items():
+                directory = here.directory / f"{number}-{name}"
+                directory.mkdir()
+                settings = {}
+                if database:
+                    url = here.journal_url(database, f"intake_{number}")
+                    settings["STEWARD_DATABASE_URL"] = url
+                with _running(command, here.broker_url, directory, settings) as port:
+                    measured.setdefault(name, []).append(_load(port))
     _print(measured)
 
 
-def _servers(directory: Path) -> dict[str, list[str]]:
-    directory.mkdir()
-    return {
-        "no-op FastAPI": ["benchmarks.baselines", "noop"],
-        "FastAPI + send_task": ["benchmarks.baselines", "plain"],
-        "Steward": ["steward.cli", "receiver", "--port"],
-    }
-
-
 @contextmanager
-def _running(command: list[str], broker_url: str, directory: Path) -> Iterator[int]:
+def _running(
+    command: list[str], broker_url: str, directory: Path, settings: Mapping[str, str]
+) -> Iterator[int]:
     port = free_port()
     environment = {
         **os.environ,
         "STEWARD_BROKER_URL": broker_url,
         "STEWARD_WEBHOOK_SECRETS": SECRET.decode(),
         "STEWARD_DATA_DIR": str(directory),
+        **settings,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", *command, str(port)], env=environment, stderr=subprocess.DEVNULL
@@ -94,20 +94,21 @@ def _print(measured: dict[str, list[dict[str, object]]]) -> None:
     table = Table(
         title=f"Intake: {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s, medians"
     )
-    for column in ("receiver", "accepted/s", "p50 ms", "p99 ms", "statuses", "Steward is", "aim"):
+    columns = ("receiver", "accepted/s", "p50 ms", "p99 ms", "statuses", *(f"of {n}" for n in AIMS))
+    for column in columns:
         table.add_column(column, justify="left" if column == "receiver" else "right")
     for name, rounds in measured.items():
-        ratio = f"{rates['Steward'] / rates[name]:.2f} x" if name != "Steward" else ""
+        is_ours = name.startswith("Steward")
         table.add_row(
             name,
             f"{rates[name]:,.0f}",
             f"{_median(rounds, 'p50_ms'):.1f}",
             f"{_median(rounds, 'p99_ms'):.1f}",
             ", ".join(sorted({status for each in rounds for status in each["statuses"]})),  # type: ignore[attr-defined]
-            ratio,
-            f">= {AIMS[name]} x" if name in AIMS else "",
+            *(f"{rates[name] / rates[other]:.2f} x" if is_ours else "" for other in AIMS),
         )
-    Console(width=110).print(table)
+    table.add_row("aim", "", "", "", "", *(f">= {aim} x" for aim in AIMS.values()), style="dim")
+    Console(width=120).print(table)
 
 
 def _median(rounds: list[dict[str, object]], key: str) -> float:

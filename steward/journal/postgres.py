@@ -68,8 +68,8 @@ def open_postgres(url: URL, **options: Any) -> Engine:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
-        pool_size=4,
-        max_overflow=8,
+        pool_size=10,  # a worker's threads and two more: each beyond it costs a new connection
+        max_overflow=4,
         pool_timeout=4,
         **options,
     )
