@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -374,7 +375,7 @@ class HttpCapture:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         server.block_on_close = False
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that left
+        server.handle_error = _tell_unless_it_left  # type: ignore[method-assign]
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -385,3 +386,9 @@ class HttpCapture:
             server.shutdown()
             server.server_close()
             thread.join(5)
+
+
+def _tell_unless_it_left(*_: object) -> None:
+    """Clients may leave; anything else in a test's server is a defect that pytest should show."""
+    if not isinstance(sys.exc_info()[1], OSError):
+        traceback.print_exc()
