@@ -5,6 +5,7 @@ Run as ``python -m benchmarks.baselines noop|plain PORT``.
 
 import os
 import sys
+import time
 
 import uvicorn
 from celery import Celery
@@ -48,7 +49,9 @@ def plain() -> FastAPI:
         except Exception as error:
             raise HTTPException(401) from error
         event = await request.json()
-        await run_in_threadpool(celery.send_task, "handle", args=[event], queue="plain")
+        await run_in_threadpool(
+            celery.send_task, "handle", args=[event, time.time()], queue="plain"
+        )
         return {"ok": True}
 
     return app

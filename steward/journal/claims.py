@@ -106,10 +106,12 @@ def lost(claimed: Claimed) -> LeaseLostError:
 _NOW = bindparam("b_now", type_=dispatches.c.due_at.type)
 _DISPATCH = select(dispatches).where(dispatches.c.id == bindparam("b_id"))
 _EVENT = select(events).where(events.c.id == bindparam("b_id"))
+# Whoever holds the row is faster, or hints it afterwards: it is not waited for.
+_FREE = select(dispatches.c.id).where(dispatches.c.id == bindparam("b_id"))
 _TAKE = (
     update(dispatches)
     .where(
-        dispatches.c.id == bindparam("b_id"),
+        dispatches.c.id == _FREE.with_for_update(skip_locked=True).scalar_subquery(),
         dispatches.c.state == "pending",
         dispatches.c.due_at <= _NOW,
         dispatches.c.token == bindparam("b_token"),
@@ -145,7 +147,6 @@ def _next_of_lane(transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
 def _take(
     transaction: Transaction, row: Row[Any], owner: str, lease_seconds: float
 ) -> Claimed | None:
-    """Where somebody holds the row, this waits for what becomes of it."""
     until = transaction.now + timedelta(seconds=lease_seconds)
     taking = {"b_id": row.id, "b_token": row.token, "b_owner": owner, "b_until": until}
     if transaction.connection.execute(_TAKE, {**taking, "b_now": transaction.now}).rowcount == 0:

@@ -7,6 +7,7 @@ stops waiting for a server that is reachable and answers nothing.
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +15,11 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.errors import _WaitTimeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 
 CONNECT_SECONDS = 3
+FRESH_SECONDS = 1.0
+"""A connection used so lately is not asked whether it lives: that would be one question in six."""
 PING_SECONDS = 1.5
 """For the question whether an idle connection still lives; with a new one, under 5 seconds."""
 LOCK_SECONDS = 3
@@ -42,6 +46,7 @@ _CONNECT = {
     # After a failover the old primary may still answer, read-only.
     "target_session_attrs": "read-write",
 }
+_USED_AT = "steward_used_at"
 RV = TypeVar("RV")
 
 
@@ -67,7 +72,6 @@ def open_postgres(url: URL, **options: Any) -> Engine:
     """An engine for PostgreSQL. What the URL itself says of the connection is left as it is."""
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
         pool_size=10,  # a worker's threads and two more: each beyond it costs a new connection
         max_overflow=4,
         pool_timeout=4,
@@ -75,8 +79,8 @@ def open_postgres(url: URL, **options: Any) -> Engine:
     )
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "checkout", _after_ping)
-    event.listen(engine, "checkin", _before_ping)
+    event.listen(engine, "checkout", _ping)
+    event.listen(engine, "checkin", _note_use)
     return engine
 
 
@@ -115,10 +119,19 @@ def _prepare(connection: PatientConnection, _record: Any) -> None:
     connection.autocommit = False
 
 
-def _after_ping(connection: PatientConnection, _record: Any, _proxy: Any) -> None:
+def _ping(connection: PatientConnection, record: Any, _proxy: Any) -> None:
+    """Find out whether an idle connection still lives; the pool opens another where it does not."""
+    now = time.monotonic()
+    if now - record.info.get(_USED_AT, now) > FRESH_SECONDS:
+        connection.patience_seconds = PING_SECONDS
+        try:
+            connection.execute("")
+            connection.rollback()
+        except psycopg.Error as error:
+            raise DisconnectionError(str(error)) from error
     connection.patience_seconds = READ_SECONDS + GRACE_SECONDS
 
 
-def _before_ping(connection: PatientConnection | None, _record: Any) -> None:
+def _note_use(connection: PatientConnection | None, record: Any) -> None:
     if connection is not None:
-        connection.patience_seconds = PING_SECONDS
+        record.info[_USED_AT] = time.monotonic()
