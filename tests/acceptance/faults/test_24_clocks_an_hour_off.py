@@ -5,8 +5,9 @@ stolen, given up early or refused, and health names who is off. On PostgreSQL: p
 SQLite share a machine, and so a clock.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -15,9 +16,10 @@ from steward.journal.schema import attempts, dispatches, events
 from tests.acceptance.deliveries import created, deliver
 from tests.acceptance.faults.invariants import assert_sound, rows
 from tests.acceptance.faults.looking import journal_of, outcomes_of
+from tests.acceptance.faults.oracle import FakeReplica
 from tests.acceptance.faults.site import SECRET, Site
 from tests.conftest import missing
-from tests.servers import eventually
+from tests.servers import Answer, eventually
 
 LONGER_THAN_A_LEASE = 7  # a lease is 4 s
 SKEWED = {"worker-default": "+1h", "worker-validation": "+1h", "poller": "-1h"}
@@ -36,11 +38,9 @@ def library() -> Path:
 def skewed_site(site_on_postgresql: Site) -> Iterator[Site]:
     site, preloaded = site_on_postgresql, str(library())
     for role, skew in SKEWED.items():
-        armed = f"handler.after_call=sleep:{LONGER_THAN_A_LEASE}@2" if "default" in role else ""
         site.stop(role)
         site.start(
             role,
-            failpoints=armed,
             wait=False,
             LD_PRELOAD=preloaded,
             FAKETIME=skew,
@@ -60,6 +60,7 @@ def test_24_clocks_are_an_hour_off(skewed_site: Site, name: str) -> None:
     site, waiting = skewed_site, f"{name}-waiting"
     expired = site.metric("poller", "steward_leases_expired_total")
     with site.replicas(name) as fleet:
+        answer_slowly(fleet[0])
         version = site.register(name, auc=0.9)
         site.register(waiting, auc=None)
         eventually(lambda: site.verdict(waiting, "1") == "waiting", 20)
@@ -75,6 +76,21 @@ def test_24_clocks_are_an_hour_off(skewed_site: Site, name: str) -> None:
     assert site.verdict(waiting, "1") == "waiting"  # the hour that it may take is not over
     assert_signatures_judged_by_the_receiver(site, f"{name}-signed")
     assert_alarmed(site)
+
+
+def answer_slowly(replica: FakeReplica) -> None:
+    """Let the first call to reload, and so its handler, take longer than a lease."""
+    told: list[str] = []
+
+    def answers(call: str, order: Mapping[str, Any]) -> Answer | None:
+        # From here on a heartbeat would tell it the version, before it is called.
+        replica.is_beating = call != "prepare"
+        if call != "reload" or told:
+            return None
+        told.append(order["version"])
+        return Answer(503, b"later", after_seconds=LONGER_THAN_A_LEASE)
+
+    replica.answers = answers
 
 
 def longest_attempt(site: Site, *models: str) -> float:
