@@ -21,8 +21,9 @@ def noop() -> FastAPI:
     """Reads the body and answers: the most that this stack can take."""
     app = FastAPI()
 
-    @app.post("/webhooks/mlflow", status_code=202)
-    async def receive(request: Request) -> dict[str, bool]:
+    @app.put("/{_path:path}")
+    @app.post("/{_path:path}", status_code=202)
+    async def receive(request: Request, _path: str) -> dict[str, bool]:
         await request.body()
         return {"ok": True}
 

@@ -31,14 +31,14 @@ SELECT n, {event_id},
   CASE WHEN n % 3 = 0 THEN 0 WHEN n % 400 = 1 THEN 2 WHEN n % 11 = 2 THEN 1 ELSE 3 END
 FROM (SELECT n, 1 + CASE WHEN n % 5 = 0 THEN (n / 5) % 50 ELSE (n * 31) % {models} END AS m,
     {now} - ((({events} - n) * (700 * 86400000000.0 / {events}))::bigint) AS at
-  FROM generate_series({first}, {last}) AS n) AS numbered
+  FROM generate_series({first}::bigint, {last}) AS n) AS numbered
 """
 _DELIVERIES = """
 INSERT INTO deliveries (seq, sender, delivery_id, event_id, outcome, sent_at, received_at, body)
 SELECT n, 'mlflow', md5('d' || n), {event_id}, 'event', at, at,
   CASE WHEN n > {events} * 0.87 THEN convert_to(repeat(md5(n::text), 12), 'UTF8') END
 FROM (SELECT n, {now} - ((({events} - n) * (700 * 86400000000.0 / {events}))::bigint) AS at
-  FROM generate_series({first}, {last}) AS n WHERE n % 3 <> 0) AS numbered
+  FROM generate_series({first}::bigint, {last}) AS n WHERE n % 3 <> 0) AS numbered
 """
 # Of the newest 1,000 events every fourth is open, every tenth of these waits; of all, one in 1,500
 # has a dead dispatch.
@@ -55,7 +55,7 @@ FROM (SELECT n, CASE n % 4 WHEN 0 THEN 'validate' WHEN 1 THEN 'promote' WHEN 2 T
     CASE WHEN n > {events} - 1000 AND n % 4 = 0 THEN 'pending' WHEN n % 1500 = 7 THEN 'dead'
       WHEN n % 17 = 0 THEN 'skipped' ELSE 'succeeded' END AS state,
     {now} - ((({events} - n) * (700 * 86400000000.0 / {events}))::bigint) AS at
-  FROM generate_series({first}, {last}) AS n) AS numbered
+  FROM generate_series({first}::bigint, {last}) AS n) AS numbered
 """
 # Attempts of the last 30 days, and of dead dispatches, whose age is no reason to forget them.
 _ATTEMPTS = """

@@ -23,7 +23,13 @@ DISORDER = timedelta(seconds=10)
 
 
 def newest(
-    connection: Connection, which: EventFilter, *, before: int | None, limit: int
+    connection: Connection,
+    which: EventFilter,
+    *,
+    before: int | None,
+    limit: int,
+    part: int = FIRST_PART,
+    look_seconds: float = LOOK_SECONDS,
 ) -> tuple[list[Row[Any]], int | None]:
     """At most ``limit`` rows of ``events``, newest first, and where to go on (None: nowhere)."""
     bounds = _bounds(connection, which, before)
@@ -33,7 +39,8 @@ def newest(
     if not others or (not by_index and _are_few(connection, which)):
         rows = _all(connection, which, [*bounds, *by_index, *others], limit + 1)
         return _page(rows, limit)
-    return _walk(connection, bounds, by_index, others, limit)
+    ends_at = time.monotonic() + look_seconds
+    return _walk(connection, [*bounds, *by_index], others, limit=limit, part=part, ends_at=ends_at)
 
 
 # -- inside ------------------------------------------------------------------------------------
@@ -62,17 +69,18 @@ def _are_few(connection: Connection, which: EventFilter) -> bool:
 
 def _walk(
     connection: Connection,
-    bounds: list[Condition],
-    by_index: list[Condition],
+    within: list[Condition],
     others: list[Condition],
+    *,
     limit: int,
+    part: int,
+    ends_at: float,
 ) -> tuple[list[Row[Any]], int | None]:
-    table, ends_at, part = events.c, time.monotonic() + LOOK_SECONDS, FIRST_PART
+    table = events.c
     rows: list[Row[Any]] = []
     while True:
-        within = [*bounds, *by_index]
         ordered = select(table.seq).where(*within).order_by(table.seq.desc())
-        last = connection.execute(ordered.offset(part).limit(1)).scalar()
+        last = connection.execute(ordered.offset(part - 1).limit(1)).scalar()
         query = select(events).where(*within, *others).order_by(table.seq.desc())
         if last is not None:
             query = query.where(table.seq >= last)
@@ -81,7 +89,7 @@ def _walk(
             return _page(rows, limit)
         if time.monotonic() > ends_at:
             return rows, last
-        bounds = [*bounds, table.seq < last]
+        within = [*within, table.seq < last]
         part = min(part * 2, LARGEST_PART)
 
 
