@@ -98,7 +98,8 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
-        summary.replayed = _settle(site, scientists.registered)
+        stack.enter_context(_supervised(harm))
+        summary.replayed = _settle(site)
         summary.drained_in_seconds = time.monotonic() - began
         _count(site, scientists.registered, summary)
         assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS)
@@ -121,7 +122,25 @@ def _inflict(harm: Harm, summary: Summary, seconds: float) -> None:
     harm.end_all()
 
 
-def _settle(site: Site, registered: list[tuple[str, str]]) -> int:
+@contextmanager
+def _supervised(harm: Harm) -> Iterator[None]:
+    """Start again what ends while the rest is worked off: a worker that lost the broker does."""
+    done = threading.Event()
+
+    def supervise() -> None:
+        while not done.wait(0.3):
+            harm.restart_dead()
+
+    thread = threading.Thread(target=supervise, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(30)
+
+
+def _settle(site: Site) -> int:
     """Wait until nothing is open; what died of too many deaths is replayed, as an operator would.
 
     Returns how many events were replayed.
