@@ -170,7 +170,18 @@ class Site:
             if not child.is_alive() or self._was_armed(child):
                 child.kill()
                 self.start(name, wait=False)
-        self.await_ready()
+        eventually(self._is_well, START_SECONDS, every_seconds=0.3)
+
+    def _is_well(self) -> bool:
+        """Whether every role is ready; one that ended is started again, as a supervisor does.
+
+        A worker that the broker's fault left deaf notices it now, and ends itself.
+        """
+        for name, child in self.children.items():
+            if not child.is_alive():
+                child.kill()
+                self.start(name, wait=False)
+        return all(_is_ready(self.health_ports.get(name, self.port)) for name in self.roles)
 
     def end(self) -> None:
         """End every process that is left."""
