@@ -5,15 +5,18 @@ parts and for a moment only: what was found goes out with the place to go on fro
 """
 
 import time
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from steward.journal.filters import Condition, EventFilter
 from steward.journal.schema import events
 
 LOOK_SECONDS = 0.25
+Span = tuple[int, int]
+"""The number of the first event, and the one before which the last is."""
 FIRST_PART, LARGEST_PART = 4_000, 16_000
 """Events looked at in one statement. The first suffices where one in eighty matches."""
 FEW = 5_000
@@ -32,92 +35,96 @@ def newest(
     look_seconds: float = LOOK_SECONDS,
 ) -> tuple[list[Row[Any]], int | None]:
     """At most ``limit`` rows of ``events``, newest first, and where to go on (None: nowhere)."""
-    bounds = _bounds(connection, which, before)
-    by_index, others = which.by_index(), which.others()
-    if bounds is None:
+    span = _span(connection, which, before)
+    if span is None:
         return [], None
-    if not others or (not by_index and _are_few(connection, which)):
-        rows = _all(connection, which, [*bounds, *by_index, *others], limit + 1)
-        return _page(rows, limit)
+    few = which.few()
+    if few is not None and _are_few(connection, few):
+        return _page(_of_few(connection, which, few, span, limit + 1), limit)
+    by_index, others = which.by_index(), which.others()
+    if not others:
+        query = select(events).where(*_between(*span), *by_index).order_by(events.c.seq.desc())
+        return _page(list(connection.execute(query.limit(limit + 1))), limit)
     ends_at = time.monotonic() + look_seconds
-    return _walk(connection, [*bounds, *by_index], others, limit=limit, part=part, ends_at=ends_at)
+    return _walk(connection, span, by_index, others, limit=limit, part=part, ends_at=ends_at)
 
 
 # -- inside ------------------------------------------------------------------------------------
 
 
-def _all(
-    connection: Connection, which: EventFilter, conditions: list[Condition], count: int
-) -> list[Row[Any]]:
-    table = events.c
-    query = select(events).where(*conditions).limit(count)
-    few = which.few()
-    if few is None:
-        return list(connection.execute(query.order_by(table.seq.desc())))
-    # By a sum, so that the database sorts the few instead of walking past all others to them.
-    few_first = query.where(table.id.in_(few)).order_by((table.seq + 0).desc())
-    return list(connection.execute(few_first))
-
-
-def _are_few(connection: Connection, which: EventFilter) -> bool:
-    few = which.few()
-    if few is None:
-        return False
+def _are_few(connection: Connection, few: Select[Any]) -> bool:
     some = few.limit(FEW + 1).subquery()
     return connection.execute(select(func.count()).select_from(some)).scalar_one() <= FEW
 
 
+def _of_few(
+    connection: Connection, which: EventFilter, few: Select[Any], span: Span, count: int
+) -> list[Row[Any]]:
+    table, other = events.c, replace(which, status=None)
+    query = other.apply(select(events).where(table.id.in_(few), *_between(*span)))
+    # By a sum, so that the database sorts the few instead of walking past all others to them.
+    return list(connection.execute(query.order_by((table.seq + 0).desc()).limit(count)))
+
+
 def _walk(
     connection: Connection,
-    within: list[Condition],
+    span: Span,
+    by_index: list[Condition],
     others: list[Condition],
     *,
     limit: int,
     part: int,
     ends_at: float,
 ) -> tuple[list[Row[Any]], int | None]:
-    table = events.c
+    first, before = span
+    query = select(events).where(*by_index, *others).order_by(events.c.seq.desc())
     rows: list[Row[Any]] = []
     while True:
-        ordered = select(table.seq).where(*within).order_by(table.seq.desc())
-        last = connection.execute(ordered.offset(part - 1).limit(1)).scalar()
-        query = select(events).where(*within, *others).order_by(table.seq.desc())
-        if last is not None:
-            query = query.where(table.seq >= last)
-        rows += connection.execute(query.limit(limit + 1 - len(rows)))
-        if len(rows) > limit or last is None:
+        last = max(first, _end_of_part(connection, by_index, (first, before), part))
+        within = query.where(*_between(last, before)).limit(limit + 1 - len(rows))
+        rows += connection.execute(within)
+        if len(rows) > limit or last == first:
             return _page(rows, limit)
         if time.monotonic() > ends_at:
             return rows, last
-        within = [*within, table.seq < last]
-        part = min(part * 2, LARGEST_PART)
+        before, part = last, min(part * 2, LARGEST_PART)
+
+
+def _end_of_part(connection: Connection, by_index: list[Condition], span: Span, part: int) -> int:
+    if not by_index:
+        return span[1] - part  # few numbers are left out
+    ordered = select(events.c.seq).where(*by_index, *_between(*span)).order_by(events.c.seq.desc())
+    return connection.execute(ordered.offset(part - 1).limit(1)).scalar() or span[0]
 
 
 def _page(rows: list[Row[Any]], limit: int) -> tuple[list[Row[Any]], int | None]:
     return rows[:limit], rows[limit - 1].seq if len(rows) > limit else None
 
 
-def _bounds(
-    connection: Connection, which: EventFilter, before: int | None
-) -> list[Condition] | None:
+def _between(first: int, before: int) -> tuple[Condition, Condition]:
+    return events.c.seq >= first, events.c.seq < before
+
+
+def _span(connection: Connection, which: EventFilter, before: int | None) -> Span | None:
     """The numbers between which the events are; None where there can be none.
 
     Events are numbered nearly as they were recorded, so two looks into the index of times save a
     walk past everything that is newer or older.
     """
-    seq, at = events.c.seq, events.c.recorded_at
-    bounds = [] if before is None else [seq < before]
+    at, first = events.c.recorded_at, 1
+    if before is None:
+        before = (connection.execute(select(func.max(events.c.seq))).scalar() or 0) + 1
     if which.since:
-        first = connection.execute(select(func.min(at)).where(at >= which.since)).scalar()
-        if first is None:
+        earliest = connection.execute(select(func.min(at)).where(at >= which.since)).scalar()
+        if earliest is None:
             return None
-        bounds.append(seq >= _number(connection, func.min, first, first + DISORDER))
+        first = _number(connection, func.min, earliest, earliest + DISORDER)
     if which.until:
-        last = connection.execute(select(func.max(at)).where(at < which.until)).scalar()
-        if last is None:
+        latest = connection.execute(select(func.max(at)).where(at < which.until)).scalar()
+        if latest is None:
             return None
-        bounds.append(seq <= _number(connection, func.max, last - DISORDER, last))
-    return bounds
+        before = min(before, _number(connection, func.max, latest - DISORDER, latest) + 1)
+    return (first, before) if first < before else None
 
 
 def _number(connection: Connection, pick: Any, since: datetime, until: datetime) -> int:
