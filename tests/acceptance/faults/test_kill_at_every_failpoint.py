@@ -16,6 +16,7 @@ import redis
 from steward.failpoints import POINTS
 from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.site import Site
+from tests.servers import eventually
 
 ALL_DEAD_WITHIN = 60.0
 _WHERE = {
@@ -59,6 +60,7 @@ def test_killed_at_each_failpoint(site: Site, armed: dict[str, str], name: str) 
             assert time.monotonic() < deadline, f"never reached: {[armed[r] for r in victims]}"
             number += 1
             site.register(name, auc=0.86 + 0.03 * number)
+            time.sleep(0.5)  # as people do: a flood would only hide the kills
             _lose_hints(site)
             for role in [each for each in victims if _has_died(site, each, victims)]:
                 site.kill(role)
@@ -82,8 +84,7 @@ def _processes(site: Site, role: str) -> set[int]:
     """Whose death is the role's: forks are killed beneath a parent that lives on."""
     if role != "worker-validation":
         return {site.children[role].pid}
-    site.await_ready(role)
-    return set(site.workers_beneath(role))
+    return set(eventually(lambda: site.workers_beneath(role), 60))
 
 
 def _has_died(site: Site, role: str, victims: dict[str, set[int]]) -> bool:
