@@ -46,8 +46,10 @@ class WorkerProcess:
         self._settings, self._app, self._queue = settings, app, queue
         self._make_runner = make_runner
         self._runner: Runner | None = None
-        self._is_ending = threading.Event()
-        self._lifeline = os.pipe()  # forked children hold its reading end
+        self._ending = threading.Lock()  # taken once, by who ends the process, and never given back
+        # Forked children hold the reading end, and see when the writing end is closed.
+        self._lifeline, writing = os.pipe()
+        self._lifeline_of_parent: int | None = writing
         self._pid = os.getpid()
         name = process_name("worker")
         self.liveness = Liveness(
@@ -70,8 +72,9 @@ class WorkerProcess:
         )
 
     def run(self, dispatch_id: str) -> None:
-        if self._runner is not None:
-            self._runner.run(dispatch_id)
+        if self._runner is None:  # acknowledged and dropped, nobody would know
+            raise RuntimeError("this process has no runner")
+        self._runner.run(dispatch_id)
 
     def begin(self) -> None:
         """In the process that consumes."""
@@ -81,18 +84,28 @@ class WorkerProcess:
             self._start_runner()
 
     def begin_child(self, **_: Any) -> None:
-        """In a forked child: own connections, and an eye on the parent."""
+        """In a forked child: own connections, and an eye on the parent.
+
+        Celery swallows what this raises, and would let a child live that can do nothing.
+        """
+        try:
+            self._begin_child()
+        except Exception:  # noqa: BLE001  # whatever it is, the next child may have better luck
+            get_logger().exception("fork_not_ready")
+            time.sleep(PARENT_CHECK_SECONDS)
+            os._exit(1)
+
+    def _begin_child(self) -> None:
         random.seed()
         logs.configure("worker-validation", log_format=self._settings.log_format)
-        os.close(self._lifeline[1])  # else no child ever saw its end
+        self._cut_lifeline()  # else no child ever saw its end
         self._start_runner()
         threading.Thread(target=self._end_with, args=(os.getppid(),), daemon=True).start()
 
     def end_soon(self, **_: Any) -> None:
         """Told to stop: claim nothing more, finish what runs for a moment, hand back the rest."""
-        if self._is_ending.is_set():
+        if not self._ending.acquire(blocking=False):
             return
-        self._is_ending.set()
         self._stop_claiming()
         threading.Thread(target=self._end, daemon=True).start()
 
@@ -107,10 +120,14 @@ class WorkerProcess:
         self._runner = self._make_runner(self._settings, Hinter(self._app))
 
     def _stop_claiming(self) -> None:
-        if self._queue == "validation":
-            os.close(self._lifeline[1])  # the children see its end
+        self._cut_lifeline()
         if self._runner is not None:
             self._runner.stop()
+
+    def _cut_lifeline(self) -> None:
+        end, self._lifeline_of_parent = self._lifeline_of_parent, None
+        if end is not None:
+            os.close(end)
 
     def _end(self) -> None:
         began = time.monotonic()
@@ -135,18 +152,19 @@ class WorkerProcess:
     def _give_up(self, reason: str) -> None:
         """It does not consume any more: hand back, and let the supervisor start another."""
         get_logger().error("worker_stopped_consuming", reason=reason, exit_code=1)
-        if not self._is_ending.is_set():
-            self._is_ending.set()
-            self._stop_claiming()
-        self._hand_back()
-        if self._queue == "validation":
-            time.sleep(SHUTDOWN_GRACE_SECONDS + 1)  # the children hand back by themselves
-        self.leave()
-        os._exit(1)
+        try:
+            if self._ending.acquire(blocking=False):
+                self._stop_claiming()
+            self._hand_back()
+            if self._queue == "validation":
+                time.sleep(SHUTDOWN_GRACE_SECONDS + 1)  # the children hand back by themselves
+            self.leave()
+        finally:
+            os._exit(1)
 
     def _end_with(self, parent: int) -> None:
         """Wait until the parent stops or dies; then do as it would, for Celery tells no child."""
-        os.read(self._lifeline[0], 1)
+        os.read(self._lifeline, 1)
         if self._runner is not None:
             self._runner.stop()
         if not self._hand_back():

@@ -3,9 +3,9 @@
 import random
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -36,6 +36,18 @@ LONGEST_HANDLING_SECONDS = 600.0
 """A lease is extended for so long; Celery's own limit does not reach into threads."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A claim of this process, and since when (monotonic seconds)."""
+
+    claimed: Claimed
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def hangs(self) -> bool:
+        return time.monotonic() - self.since > LONGEST_HANDLING_SECONDS
+
+
 class Runner:
     """Everything a worker process needs to run dispatches; shared by its threads.
 
@@ -60,8 +72,9 @@ class Runner:
         self._hint = hint
         self._lease_seconds = lease_seconds
         self._known = known
-        self._held: dict[str, Claimed] = {}
-        self._give_up_at: defaultdict[str, float] = defaultdict(float)
+        # By dispatch and token: after a hang, the same process may hold a dispatch a second time.
+        self._held: dict[tuple[str, int], _Held] = {}
+        self._claiming = 0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._log = get_logger()
@@ -69,19 +82,15 @@ class Runner:
 
     def run(self, dispatch_id: str) -> None:
         """Handle what the hint named (or its lane's oldest). Never raises: the journal has it."""
-        if self._stopping.is_set():
-            return
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            self._claiming += 1
         try:
-            claimed = claims.claim(
-                self._journal,
-                dispatch_id,
-                self._owner,
-                lease_seconds=self._lease_seconds,
-                known=self._known,
-            )
-        except JournalUnavailableError as error:
-            self._log.warning("claim_failed", dispatch_id=dispatch_id, error=str(error))
-            return  # the sweep hints it again
+            claimed = self._claim(dispatch_id)
+        finally:
+            with self._lock:
+                self._claiming -= 1
         if claimed is None:
             return
         failpoint("claim.after_commit")
@@ -96,7 +105,7 @@ class Runner:
         """Release what is still held, so that another worker takes it at once."""
         self.stop()
         with self._lock:
-            held = list(self._held.values())
+            held = [each.claimed for each in self._held.values()]
         for claimed in held:
             try:
                 self._hint(dispatches.release(self._journal, claimed))
@@ -106,16 +115,34 @@ class Runner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being handled."""
-        return not self._held
+        """Whether nothing is being handled, or about to be."""
+        with self._lock:
+            return not self._held and not self._claiming
 
     @property
     def hung(self) -> int:
         """How many handlers run for longer than any may."""
         with self._lock:
-            return sum(time.monotonic() > until for until in self._give_up_at.values())
+            return sum(each.hangs for each in self._held.values())
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _claim(self, dispatch_id: str) -> Claimed | None:
+        try:
+            claimed = claims.claim(
+                self._journal,
+                dispatch_id,
+                self._owner,
+                lease_seconds=self._lease_seconds,
+                known=self._known,
+            )
+        except JournalUnavailableError as error:
+            self._log.warning("claim_failed", dispatch_id=dispatch_id, error=str(error))
+            return None  # the sweep hints it again
+        if claimed is not None:
+            with self._lock:
+                self._held[claimed.work.dispatch_id, claimed.token] = _Held(claimed)
+        return claimed
 
     def _handle(self, claimed: Claimed) -> None:
         work = claimed.work
@@ -169,12 +196,10 @@ class Runner:
     @contextmanager
     def _bound(self, claimed: Claimed) -> Iterator[None]:
         work, event = claimed.work, claimed.event
-        if claimed.attempt == 1 and work.created_at:
-            STARTED_AFTER.observe(max(0.0, (claimed.claimed_at - work.created_at).total_seconds()))
-        with self._lock:
-            self._held[work.dispatch_id] = claimed
-            self._give_up_at[work.dispatch_id] = time.monotonic() + LONGEST_HANDLING_SECONDS
         try:
+            if claimed.attempt == 1 and work.created_at:
+                waited = (claimed.claimed_at - work.created_at).total_seconds()
+                STARTED_AFTER.observe(max(0.0, waited))
             with structlog.contextvars.bound_contextvars(
                 event_id=event.id,
                 event_type=event.type,
@@ -187,16 +212,14 @@ class Runner:
                 yield
         finally:
             with self._lock:
-                self._held.pop(work.dispatch_id, None)
-                self._give_up_at.pop(work.dispatch_id, None)
+                self._held.pop((work.dispatch_id, claimed.token), None)
 
     def _keep_leases(self) -> None:
         while not self._stopping.wait(self._lease_seconds / 4):
             with self._lock:
-                held = list(self._held.values())
+                # What hangs loses its lease, so that its lane is free again.
+                held = [each.claimed for each in self._held.values() if not each.hangs]
             for claimed in held:
-                if time.monotonic() > self._give_up_at[claimed.work.dispatch_id]:
-                    continue  # it hangs: let the lease end, so that its lane is free again
                 try:
                     claims.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
                 except Exception as error:  # noqa: BLE001  # the other leases must go on

@@ -86,8 +86,8 @@ class Sweep:
         REHINTED.inc(len(hints))
         if time.monotonic() - self._checkpointed_at > CHECKPOINT_EVERY_SECONDS:
             failpoint("checkpoint.before")
+            self._checkpointed_at = time.monotonic()  # one that fails is tried again in its time
             self._journal.checkpoint()
-            self._checkpointed_at = time.monotonic()
         self._age_out()
         return len(hints)
 

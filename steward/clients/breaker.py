@@ -35,11 +35,11 @@ class Breaker:
             TransientError: what the channel said; or that nothing was sent, and until when.
 
         """
-        self._enter()
+        is_probe = self._enter()
         try:
             answer = channel.send(notification)
         except TransientError as error:
-            self._failed(error)
+            self._failed(error, is_probe=is_probe)
             raise
         except BaseException:
             self._reset()  # it did answer: this message is wrong, not the channel
@@ -47,11 +47,14 @@ class Breaker:
         self._reset()
         return answer
 
-    def _enter(self) -> None:
-        """One may try when the pause is over; until it knows, the others are put off."""
+    def _enter(self) -> bool:
+        """One may try when the pause is over; until it knows, the others are put off.
+
+        Returns whether this is the one.
+        """
         with self._lock:
             if self._failures == 0:
-                return
+                return False
             left = self._open_until - self._clock()
             if left > 0 or self._is_trying:
                 raise TransientError(
@@ -60,16 +63,19 @@ class Breaker:
                     is_certain=True,
                 )
             self._is_trying = True
+            return True
 
-    def _failed(self, error: TransientError) -> None:
+    def _failed(self, error: TransientError, *, is_probe: bool) -> None:
         with self._lock:
             pause = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
             until = self._clock() + max(pause, error.retry_after_seconds or 0.0)
             # Many may have begun before the first failed: together they are one failure.
-            if self._is_trying or self._failures == 0:
+            if is_probe or self._failures == 0:
                 self._failures += 1
+            if is_probe:
+                self._is_trying = False
             self._open_until = max(self._open_until, until)
-            self._is_trying, self._reason = False, str(error)
+            self._reason = str(error)
 
     def _reset(self) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ unavailable journal to the caller, and is tried again where the caller is ``retr
 
 import functools
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -41,8 +42,8 @@ TRIES = 4
 CHECKPOINT_MILLISECONDS = 500
 CONFLICTS = ("40P01", "40001")
 """PostgreSQL's codes of a deadlock and of a serialization failure: trying again helps."""
-READ_ONLY = "25006"
-"""PostgreSQL's code of a server that is a standby now, or was made read-only."""
+GONE = ("25006", "25P03")
+"""PostgreSQL's codes of a server that takes no writes now, and of a transaction that it gave up."""
 _NOW = {
     "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
     "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)",
@@ -235,10 +236,10 @@ def told_as(what: str) -> Iterator[None]:
         if code in CONFLICTS:
             raise JournalConflictError(sentence) from error
         is_gone = isinstance(error, OperationalError) or error.connection_invalidated
-        if is_gone or code == READ_ONLY:
+        if is_gone or code in GONE:
             raise JournalUnavailableError(sentence) from error
         raise
-    except PoolTimeoutError as error:
+    except (PoolTimeoutError, sqlite3.Error) as error:  # the latter from the driver itself
         raise JournalUnavailableError(f"{what}: {error}") from error
 
 

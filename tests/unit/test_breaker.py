@@ -96,3 +96,23 @@ def test_a_refusal_of_one_message_is_an_answer(breaker: Breaker, seconds: Second
         breaker.send(refusing, MESSAGE)
 
     assert breaker.send(FakeChannel(), MESSAGE) == "ok"
+
+
+def test_a_straggler_that_fails_late_lets_no_second_one_try(
+    breaker: Breaker, seconds: Seconds
+) -> None:
+    class Straggler(FakeChannel):
+        """While it hangs, another fails, the pause passes, and a probe is on its way."""
+
+        def send(self, notification: Notification) -> str:
+            fails(breaker, away())
+            seconds.now += 1
+            assert breaker._enter()
+            raise TransientError("at last: no answer")
+
+    fails(breaker, Straggler())
+
+    well = FakeChannel()
+    seconds.now += LONGEST_PAUSE_SECONDS
+    fails(breaker, well)
+    assert well.sent == []  # the probe has not come back

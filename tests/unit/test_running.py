@@ -109,3 +109,71 @@ def test_the_lease_of_a_handler_that_hangs_is_not_extended_for_ever(
 
     assert expired == 1
     assert row_of(flaky, work).state == "pending"
+
+
+def test_a_dispatch_that_hangs_and_is_taken_again_here_keeps_its_second_claim(
+    flaky: FlakyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.running.LONGEST_HANDLING_SECONDS", 0.5)
+    calls: list[threading.Event] = []
+
+    def hangs(_event: Event, _services: Services) -> Outcome:
+        calls.append(threading.Event())
+        calls[-1].wait(20)
+        return Done()
+
+    runner = Runner(
+        flaky,
+        owner="w",
+        handlers=lambda _name: hangs,
+        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
+        hint=lambda _hints: None,
+        lease_seconds=1.2,
+    )
+    work = dispatched(flaky, "work.free")
+    first, second = (threading.Thread(target=runner.run, args=(work,)) for _ in range(2))
+    first.start()
+    eventually(lambda: sweeping.expire(flaky, deaths_allowed=9)[0], 10)
+    second.start()
+    eventually(lambda: len(calls) == 2, 10)
+
+    calls[0].set()
+    first.join(10)
+
+    assert not runner.is_idle
+    calls[1].set()
+    second.join(10)
+    assert runner.is_idle
+    assert runner.hung == 0
+    runner.stop()
+    assert outcomes(flaky, work) == ["expired", "succeeded"]
+
+
+def test_who_is_about_to_claim_is_not_idle(
+    flaky: FlakyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claiming, may_claim = threading.Event(), threading.Event()
+
+    def slow_claim(*_args: object, **_more: object) -> None:
+        claiming.set()
+        may_claim.wait(10)
+
+    monkeypatch.setattr("workers.running.claims.claim", slow_claim)
+    runner = Runner(
+        flaky,
+        owner="w",
+        handlers=lambda _name: lambda _event, _services: Done(),
+        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
+        hint=lambda _hints: None,
+        lease_seconds=60,
+    )
+    thread = threading.Thread(target=runner.run, args=("one",))
+    thread.start()
+    assert claiming.wait(10)
+
+    runner.stop()
+
+    assert not runner.is_idle
+    may_claim.set()
+    thread.join(10)
+    assert runner.is_idle
