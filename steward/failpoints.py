@@ -1,6 +1,7 @@
-"""Named places where a test may kill, stop or delay a process. Off unless a test asks.
+"""Named places where a test may stop or delay a process, or kill it. Off unless a test asks.
 
-``STEWARD_FAILPOINTS="intake.after_commit=kill, registry.after_write=kill@2"`` arms two: an action
+``STEWARD_FAILPOINTS="intake.after_commit=kill, registry.after_write=kill@2"`` arms two, where
+``STEWARD_ALLOW_FAILPOINTS=true`` says that this is a test; else the role does not start. An action
 is ``kill`` (SIGKILL to this process), ``stop`` (SIGSTOP) or ``sleep:SECONDS``; ``@N`` means at the
 N-th time only (1 unless said), ``@*`` each time.
 A process that nobody armed pays for one look into an empty dictionary.
@@ -25,7 +26,8 @@ POINTS: Mapping[str, str] = {
     "record.before_commit": "worker: the outcome is written, not committed",
     "record.after_commit": "worker: the outcome is durable, what follows was not hinted",
     "intent.after_commit": "worker: a registry write is announced, not made",
-    "registry.before_write": "worker: MLflow is about to be written",
+    "registry.before_write": "worker: MLflow is about to be written, if the lease is still held",
+    "registry.before_send": "worker: the lease is held, MLflow was not asked yet",
     "registry.after_write": "worker: MLflow was written, nobody knows",
     "effect.after_begin": "worker: a message is announced, not sent",
     "channel.after_send": "worker: a message was sent, nobody knows",
@@ -57,8 +59,13 @@ def failpoint(name: str) -> None:
 
 
 def armed() -> tuple[str, ...]:
-    """What this process was told to fail at; every role says so when it starts."""
+    """What this process was told to fail at."""
     return tuple(sorted(_ARMED))
+
+
+def arm(text: str) -> None:
+    """Arm this process, as a role does when it starts. Raises as :func:`parse`."""
+    _ARMED.update(parse(text))
 
 
 def parse(text: str) -> dict[str, _Armed]:
@@ -98,4 +105,4 @@ def _reach(armed: _Armed) -> None:
 
 
 _LOCK = threading.Lock()
-_ARMED = parse(os.environ.get(VARIABLE, ""))
+_ARMED: dict[str, _Armed] = {}

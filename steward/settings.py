@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     keep_bodies_days: float = Field(90.0, ge=0)
     keep_attempts_days: float = Field(30.0, ge=0)
     """How long raw deliveries and ended attempts are kept; 0 keeps them for good."""
+    failpoints: str = ""
+    allow_failpoints: bool = False
+    """For tests: where this process is to kill or stop itself, see ``steward.failpoints``."""
     log_format: Literal["auto", "json", "console"] = "auto"
     built_in_policy: bool = False
     """True where `steward up` made the registry itself: the built-in policy governs it."""

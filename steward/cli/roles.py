@@ -9,7 +9,8 @@ import typer
 
 from steward import logs
 from steward.cli.addresses import HIGHEST
-from steward.failpoints import armed
+from steward.errors import ConfigurationError
+from steward.failpoints import VARIABLE, arm, armed
 from steward.settings import Settings, load_settings
 
 QUEUE_HELP = "Which dispatches: default (threads) or validation (forked processes)."
@@ -73,8 +74,14 @@ def replica(
 
 def _begin(role: str, settings: Settings) -> None:
     logs.configure(role, log_format=settings.log_format)
-    if armed():
-        logs.get_logger().warning("failpoints_armed", points=", ".join(armed()))
+    if not settings.failpoints:
+        return
+    if not settings.allow_failpoints:
+        raise ConfigurationError(
+            f"{VARIABLE} is set: it makes a process kill itself, in tests alone. Unset it."
+        )
+    arm(settings.failpoints)
+    logs.get_logger().warning("failpoints_armed", points=", ".join(armed()))
 
 
 def stop_on_signals() -> threading.Event:

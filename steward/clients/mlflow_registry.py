@@ -187,6 +187,7 @@ class MlflowRegistry:
         """
         failpoint("registry.before_write")
         self._before_write()
+        failpoint("registry.before_send")
         beneath = self._client._get_registry_client()  # noqa: SLF001  # no public way; tested
         self._call(
             operation, model.workspace, getattr(beneath, operation), model.name, *args, **kwargs

@@ -57,11 +57,12 @@ def test_several_points_may_be_armed() -> None:
 
 def _run(armed_with: str, times: int) -> subprocess.CompletedProcess[str]:
     code = (
-        "from steward.failpoints import failpoint\n"
+        "from steward.failpoints import arm, failpoint\n"
+        f"arm('{armed_with}')\n"
         f"for number in range({times}):\n"
         "    failpoint('claim.after_commit'); print(number, flush=True)"
     )
-    environment = {"STEWARD_FAILPOINTS": armed_with, "PYTHONPATH": str(ROOT)}
+    environment = {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
@@ -85,3 +86,23 @@ def test_sleep_holds_the_process_up() -> None:
 
     assert done.returncode == 0
     assert time.monotonic() - began > 0.8
+
+
+def test_a_role_does_not_start_armed_where_nobody_said_that_it_is_a_test(tmp_path: Path) -> None:
+    environment = {
+        "STEWARD_FAILPOINTS": "intake.after_commit=kill",
+        "STEWARD_DATA_DIR": str(tmp_path / "data"),
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "steward.cli", "receiver"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "STEWARD_FAILPOINTS is set: it makes a process kill itself" in done.stderr

@@ -94,7 +94,7 @@ class Site:
             raise AssertionError(f"{name} runs already")
         arguments = self.roles[name]
         command = [sys.executable, "-m", "steward.cli", *arguments]
-        extra = {VARIABLE: failpoints, **env}
+        extra = {VARIABLE: failpoints, "STEWARD_ALLOW_FAILPOINTS": "true", **env}
         if name in self.health_ports:
             extra["STEWARD_HEALTH_PORT"] = str(self.health_ports[name])
         child = Child(command, self.directory / f"{name}.log", env=self.environment() | extra)
