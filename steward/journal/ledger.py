@@ -10,7 +10,7 @@ from steward.failpoints import failpoint
 from steward.journal.claims import Claimed, heartbeat, hold
 from steward.journal.observed import ObservedState
 from steward.journal.schema import attempts, dispatches, effects, intents
-from steward.journal.store import Journal, Transaction
+from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Intent
 
@@ -49,6 +49,7 @@ class JournalLedger:
         if not is_long_enough:
             heartbeat(self._journal, self._claimed, lease_seconds=self._lease_seconds)
 
+    @retried
     def intend(self, intended: Sequence[Intent]) -> None:
         with self._journal.write() as transaction:
             hold(transaction, self._claimed)
@@ -76,6 +77,7 @@ class JournalLedger:
             )
             return intent.value in connection.execute(query).scalars().all()
 
+    @retried
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:
         with self._journal.write() as transaction:
             hold(transaction, self._claimed)
@@ -93,6 +95,7 @@ class JournalLedger:
         failpoint("effect.after_begin")
         return "new"
 
+    @retried
     def refuse_effect(self, key: str, answer: str) -> None:
         with self._journal.write() as transaction:
             hold(transaction, self._claimed)  # who took over may have tried it by now
@@ -102,6 +105,7 @@ class JournalLedger:
                 .values(state="refused", answer=answer)
             )
 
+    @retried  # given up, the next try would find it begun, and a message would be sent twice
     def finish_effect(self, key: str, answer: str) -> None:
         failpoint("channel.after_send")
         # Without the lease too: it did happen, and who took over must not do it again.

@@ -249,9 +249,8 @@ attempts = Table(
     Column("owner", String(128)),
     Column("started_at", UtcTime),
     Column("ended_at", UtcTime, nullable=False),
-    _name(
-        "outcome"
-    ),  # succeeded | skipped | waiting | failed | dead | expired | released | replayed
+    # succeeded | skipped | waiting | failed | dead | expired | released | replayed | cancelled
+    _name("outcome"),
     Column("detail", Text),
     Column("repeats", Integer, nullable=False, server_default="1"),
 )
