@@ -17,6 +17,7 @@ from serving.reload import Reloader
 from serving.room import Room
 from serving.telemetry import Telemetry
 from serving.trial import Trial
+from steward.errors import TransientError
 from steward.events import ModelRef, uuid7
 from steward.settings import Settings
 
@@ -54,6 +55,9 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        if loader is None:
+            with suppress(TransientError):  # the first load tries again, and says so
+                trial.warm()  # else the first order waits for its start
         beats = asyncio.create_task(heartbeat.run())
         yield
         await heartbeat.leave()

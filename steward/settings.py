@@ -84,11 +84,13 @@ class Settings(BaseSettings):
     catch_up_limit_seconds: float = Field(86_400.0, gt=0)
     sweep_interval_seconds: float = Field(1.0, gt=0)
     lease_seconds: float = Field(60.0, gt=1)
-    load_seconds: float = Field(45.0, gt=0)
-    """The longest that a version may take to load; less than a policy's ``reload.timeout_seconds``,
-    so that its replica can still say so."""
+    load_seconds: float = Field(25.0, gt=0)
+    """The longest that a version may take to load. It is loaded twice, first in another process,
+    which may have to start: a policy's ``reload.timeout_seconds`` is to be 10 s more than twice
+    this, so that its replica can still answer."""
     load_memory_mb: int | None = Field(None, gt=0)
-    """The most memory that loading a version may take; 90% of what is available unless set."""
+    """The most memory that loading a version may take, beside what its process has before; 90% of
+    what is available unless set."""
     canary_seconds: float = Field(15.0, gt=0)
     canary_limit_seconds: float = Field(90.0, gt=0)
     keep_bodies_days: float = Field(90.0, ge=0)
