@@ -9,10 +9,11 @@ from sqlalchemy import select
 
 from steward.events import ModelRef, NewEvent
 from steward.failpoints import failpoint
+from steward.journal import counters
 from steward.journal.bulk import insert_many
 from steward.journal.facets import DESCRIPTION, EXISTS, NEW_VERSION_STAGE, STAGE
 from steward.journal.observed import ObservedState
-from steward.journal.schema import SEEN_WEBHOOK, deliveries, events
+from steward.journal.schema import SEEN_READ, SEEN_WEBHOOK, deliveries, events
 from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Hint
@@ -165,11 +166,15 @@ def _seed(state: ObservedState, model_id: int, news: News, event_id: str | None)
 
 
 def _seen_by_webhook(state: ObservedState, event_id: str) -> None:
-    state.transaction.connection.execute(
+    """Note it, once; an event that only the poll had seen is then no longer one of those."""
+    changed = state.transaction.connection.execute(
         events.update()
-        .where(events.c.id == event_id)
+        .where(events.c.id == event_id, events.c.seen.bitwise_and(SEEN_WEBHOOK) == 0)
         .values(seen=events.c.seen.bitwise_or(SEEN_WEBHOOK))
+        .returning(events.c.type, events.c.seen)
     )
+    joined = [row.type for row in changed if row.seen == SEEN_READ | SEEN_WEBHOOK]
+    counters.seen_by_poll(state.transaction, joined, -1)
 
 
 def _row(

@@ -6,7 +6,7 @@ undoes that part alone, and nobody is answered before the commit.
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -70,7 +70,9 @@ def _write_part(whole: "Transaction", part: _Part) -> None:
     run = whole.connection.exec_driver_sql
     run("SAVEPOINT part")
     try:
-        part.result = part.work(replace(whole, hints=[]))
+        mine = replace(whole, hints=[], counts=Counter())
+        part.result = part.work(mine)
+        whole.counts.update(mine.counts)
     except Exception as error:  # noqa: BLE001  # its caller's, who gets it
         # Where SQLite gave up the whole transaction (a full disk), this fails, and so do all.
         run("ROLLBACK TO part")

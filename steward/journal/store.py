@@ -9,6 +9,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -86,11 +87,16 @@ def retried(write: Callable[P, T]) -> Callable[P, T]:
 
 @dataclass(slots=True)
 class Transaction:
-    """One write transaction: its connection, the database's time, and what to hint afterwards."""
+    """One write transaction: its connection, the database's time, and what to hint afterwards.
+
+    ``counts`` is what it adds to the counters, whose rows many share: written last, before the
+    commit, so that nobody waits for them long, nor holds them and waits for something else.
+    """
 
     connection: Connection
     now: datetime
     hints: list[Hint] = field(default_factory=list)
+    counts: Counts[str] = field(default_factory=Counts)
 
 
 class Journal:
@@ -169,7 +175,12 @@ class Journal:
     @contextmanager
     def _transaction(self, *, is_long: bool = False) -> Iterator[Transaction]:
         with told_as("The journal took no write"), self.engine.begin() as connection:
-            yield Transaction(connection, self._begin(connection, is_long=is_long))
+            transaction = Transaction(connection, self._begin(connection, is_long=is_long))
+            yield transaction
+            if transaction.counts:
+                from steward.journal.counters import write_down
+
+                write_down(transaction)
         TRANSACTIONS.inc()
 
     def _begin(self, connection: Connection, *, is_long: bool) -> datetime:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 
 from steward.journal import counters, notices, processes
 from steward.journal.processes import Process
-from steward.journal.schema import attempts, dispatches, events, leases, polls
+from steward.journal.schema import attempts, dispatches, leases, polls
 from steward.journal.store import Journal
 
 UNFINISHED = ("pending", "running")
@@ -30,8 +30,8 @@ class Vitals:
     """One look at everything. Times are the database's.
 
     ``dispatches``: how many by (state, handler), for those that have not ended well (of each state
-    at most ``COUNTED``); ``seen_by_poll``: events that no webhook told of, by type, of the newest
-    ``COUNTED`` such; ``leases``: holder by name;
+    at most ``COUNTED``); ``seen_by_poll``: events that no webhook told of, by type; ``leases``:
+    holder by name;
     ``oldest_due_at``: since when something due has waited for a worker; ``notices``: texts by name;
     ``processes``: every row, also of those that died; ``counters``: what the sweep counted.
     """
@@ -77,13 +77,14 @@ def read(journal: Journal) -> Vitals:
         last = select(attempts.c.ended_at).order_by(attempts.c.id.desc()).limit(1)
         held = select(leases.c.name, leases.c.holder).where(leases.c.expires_at > now)
         open_since, due_since = _oldest(connection, now)
+        counted, polled = counters.read(connection)
         return Vitals(
             now=now,
             dispatches=_dispatches(connection),
             oldest_unfinished_at=open_since,
             oldest_due_at=due_since,
             last_attempt_at=connection.execute(last).scalar(),
-            seen_by_poll=_seen_by_poll(connection),
+            seen_by_poll=polled,
             leases={row.name: row.holder for row in connection.execute(held)},
             polls=tuple(
                 Poll(row.registry, row.completed_at, row.last_error)
@@ -91,7 +92,7 @@ def read(journal: Journal) -> Vitals:
             ),
             notices=notices.texts(connection),
             processes=processes.read(connection),
-            counters=counters.read(connection),
+            counters=counted,
         )
 
 
@@ -111,11 +112,3 @@ def _oldest(connection: Connection, now: datetime) -> tuple[datetime | None, dat
     oldest = select(func.min(table.created_at)).where(table.state.in_(UNFINISHED))
     due = select(func.min(table.due_at)).where(table.state == "pending", table.due_at <= now)
     return connection.execute(oldest).scalar(), connection.execute(due).scalar()
-
-
-def _seen_by_poll(connection: Connection) -> dict[str, int]:
-    # The literal lets the database use the partial index made for this question.
-    only_read = select(events.c.type).where(text("seen = 2")).order_by(events.c.seq.desc())
-    some = only_read.limit(COUNTED).subquery()
-    counted = select(some.c.type, func.count()).group_by(some.c.type)
-    return {row[0]: row[1] for row in connection.execute(counted)}

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_, update
 
 from steward.events import EventType, NewEvent, uuid7
-from steward.journal import policies
+from steward.journal import counters, policies
 from steward.journal.bulk import chunks, insert_many
 from steward.journal.routing import Planned
-from steward.journal.schema import dispatches, events
+from steward.journal.schema import SEEN_READ, dispatches, events
 from steward.journal.store import Journal, Transaction
 from steward.ports import Hint
 
@@ -75,18 +75,36 @@ class EventWriter:
                 self._woken.add(key)
         return event_id
 
-    def dispatch(self, event_id: str, planned: list[Planned]) -> None:
-        """Gather dispatches of an event, due now, to be hinted after the commit."""
+    def dispatch(
+        self,
+        event_id: str,
+        planned: list[Planned],
+        *,
+        note: str = "new",
+        delay: timedelta = timedelta(),
+        is_patient: bool = False,
+    ) -> list[str]:
+        """Gather dispatches of an event, to be hinted after the commit if due; returns their ids.
+
+        ``is_patient``: its hint lets other work go first.
+        """
+        made = []
         for each in planned:
-            row = new_dispatch(event_id, each, self.transaction.now)
+            row = new_dispatch(event_id, each, self.transaction.now, note=note, delay=delay)
+            made.append(row["id"])
             self._dispatches.append(row)
-            self.transaction.hints.append(Hint(row["id"], each.handler, each.queue))
+            if not delay:
+                hint = Hint(row["id"], each.handler, each.queue, is_patient=is_patient)
+                self.transaction.hints.append(hint)
+        return made
 
     def flush(self) -> None:
         """Write what was gathered; wake the dispatches that waited for news of these versions."""
         connection = self.transaction.connection
         if self._events:
             insert_many(connection, events, self._events)
+            polled = (row["type"] for row in self._events if row["seen"] == SEEN_READ)
+            counters.seen_by_poll(self.transaction, polled, 1)
         if self._woken:
             wake_waiting(self.transaction, sorted(self._woken))
         if self._dispatches:
@@ -94,7 +112,9 @@ class EventWriter:
         self._events, self._dispatches, self._woken = [], [], set()
 
 
-def new_dispatch(event_id: str, planned: Planned, now: datetime) -> dict[str, Any]:
+def new_dispatch(
+    event_id: str, planned: Planned, now: datetime, *, note: str, delay: timedelta
+) -> dict[str, Any]:
     """The row of a dispatch that nobody has tried yet."""
     return {
         "id": uuid7(),
@@ -104,11 +124,16 @@ def new_dispatch(event_id: str, planned: Planned, now: datetime) -> dict[str, An
         "queue": planned.queue,
         "lane": planned.lane,
         "state": "pending",
-        "note": "new",
-        "due_at": now,
-        "hint_at": now + FIRST_HINT_PATIENCE,
+        "note": note,
+        "due_at": now + delay,
+        "hint_at": hint_after(now + delay, now),
         "created_at": now,
     }
+
+
+def hint_after(due: datetime, now: datetime) -> datetime:
+    """When the sweep hints a dispatch: when it is due, or when the hint sent now got no answer."""
+    return due if due > now else now + FIRST_HINT_PATIENCE
 
 
 def wake_waiting(transaction: Transaction, keys: list[tuple[str, str, str, str]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from steward.errors import JournalUnavailableError
+from steward.journal import counters, vitals
 from steward.journal.schema import notices
 from steward.journal.store import TRANSACTIONS, Journal, Transaction
 from steward.ports import Hint
@@ -54,6 +55,19 @@ def test_hints_belong_to_their_own_part(journal: Journal) -> None:
         return transaction.hints
 
     assert at_once(journal, [hint, hint]) == [[Hint("id", "free", "default")]] * 2
+
+
+def test_what_a_part_counted_is_undone_with_it_alone(journal: Journal) -> None:
+    def count(transaction: Transaction) -> None:
+        counters.add(transaction, "parts", 1)
+
+    def fail(transaction: Transaction) -> None:
+        count(transaction)
+        raise ValueError("a part of its own")
+
+    at_once(journal, [count, fail, count])
+
+    assert vitals.read(journal).counters["parts"] == 2
 
 
 def note(name: str) -> Callable[[Transaction], str]:

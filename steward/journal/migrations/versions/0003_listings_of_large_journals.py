@@ -1,4 +1,4 @@
-"""Indexes for the operators' listing in a journal of millions of events.
+"""Indexes for the listing in a journal of millions of events; a count of what was polled alone.
 
 An index is built here while nobody writes to the table, about a second for a million events. Who
 cannot wait builds it beforehand, while Steward runs, and this step then finds it there (see
@@ -30,9 +30,15 @@ def upgrade() -> None:
         sqlite_where=_ONLY_READ,
         postgresql_where=_ONLY_READ,
     )
+    # Counted once: from here on, whoever journals or joins such an event counts it.
+    op.execute(
+        "INSERT INTO counters (name, value) "
+        "SELECT 'seen_by_poll:' || type, count(*) FROM events WHERE seen = 2 GROUP BY type"
+    )
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM counters WHERE name LIKE 'seen_by_poll:%'")
     op.drop_index("ix_events_only_read", "events")
     op.create_index(
         "ix_events_only_read",
