@@ -1,35 +1,41 @@
 """Replays of many events: begun a few a second, in short transactions, and cancelled if asked.
 
-A batch is known by its rows in the audit, which name its dispatches.
+A batch is known by its rows in the audit, which name its dispatches and what each was before.
 """
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from steward.errors import NotFoundError
+from steward.errors import JournalUnavailableError, NotFoundError
 from steward.events import Event, uuid7
 from steward.journal import replay
 from steward.journal.audit import write_audit
 from steward.journal.bulk import chunks, insert_many
 from steward.journal.replay import Mode, Step
-from steward.journal.schema import attempts, audit, dispatches, events
+from steward.journal.schema import (
+    attempts,
+    audit,
+    dispatches,
+    events,
+    from_microseconds,
+    to_microseconds,
+)
 from steward.journal.store import Journal, Transaction, retried
+from steward.journal.writing import hint_after
 from steward.ports import Hint
 
 A_TRANSACTION = 50
 """Deliveries wait for the same lock, so no transaction of a batch may take long."""
-ENDS = ("succeeded", "skipped", "dead")
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """How many dispatches went back to their end, and how many had begun and were left."""
+    """How many dispatches are as they were before, and how many had begun and were left."""
 
     cancelled: int
     left: int
@@ -47,22 +53,31 @@ def apply(
 ) -> tuple[str, list[Step], list[Hint]]:
     """Replay events, ``rate`` dispatches a second; returns the batch, what was done, what to hint.
 
-    A journal that goes away in the middle leaves a part: to ask again is safe.
+    A journal that goes away in the middle leaves a part. To ask again goes on with the rest in
+    mode ``failed``; in mode ``all`` what of that part has ended runs once more, and its messages
+    are sent again: cancel the batch first.
+
+    Raises:
+        JournalUnavailableError: it names the batch, and how many events it has.
+
     """
     batch, delays = uuid7()[-12:], _delays(rate)
     steps: list[Step] = []
     hints: list[Hint] = []
     for start in range(0, len(chosen), A_TRANSACTION):
-        done, due_now = replay.apply(
-            journal,
-            chosen[start : start + A_TRANSACTION],
-            handlers=handlers,
-            mode=mode,
-            actor=actor,
-            reason=reason,
-            batch=batch,
-            delays=delays,
-        )
+        try:
+            done, due_now = replay.apply(
+                journal,
+                chosen[start : start + A_TRANSACTION],
+                handlers=handlers,
+                mode=mode,
+                actor=actor,
+                reason=reason,
+                batch=batch,
+                delays=delays,
+            )
+        except JournalUnavailableError as error:
+            raise JournalUnavailableError(_interrupted(batch, start, len(chosen), error)) from error
         steps += done
         hints += due_now
     return batch, steps, hints
@@ -85,16 +100,30 @@ def models_of(journal: Journal, batch: str) -> set[str | None]:
 
 
 def cancel(journal: Journal, batch: str, *, actor: str) -> Cancelled:
-    """Put back to its end whatever of a batch nobody has begun.
+    """Put back as it was whatever of a batch nobody has begun.
+
+    What ended before ends again, what was brought forward is due when it was, and what the batch
+    inserted ends as skipped: it is named in the audit and in hints, and stays to be replayed. To
+    ask again is safe, and counts what was cancelled before.
 
     Raises:
         NotFoundError: there was no such batch.
 
     """
-    ids = _dispatches_of(journal, batch)
-    stopped = 0
-    for start in range(0, len(ids), A_TRANSACTION):  # in the order in which they would begin
-        stopped += _cancel(journal, ids[start : start + A_TRANSACTION], batch, actor)
+    ids, known = _dispatches_of(journal, batch), _details(journal, batch, "replay.cancel")
+    cancelled = {each for detail in known for each in detail["dispatch_ids"]}
+    rest = [each for each in ids if each not in cancelled]
+    before = {
+        each: was
+        for detail in _details(journal, batch, "replay")
+        for each, was in detail.get("before", {}).items()
+    }
+    stopped = len(ids) - len(rest)
+    for start in range(0, len(rest), A_TRANSACTION):  # in the order in which they would begin
+        part = {
+            each: before[each] for each in rest[start : start + A_TRANSACTION] if each in before
+        }
+        stopped += _cancel(journal, part, batch, actor)
     return Cancelled(stopped, len(ids) - stopped)
 
 
@@ -106,73 +135,90 @@ def _delays(rate: float) -> Iterator[timedelta]:
     return (timedelta(seconds=int(number / rate)) for number in itertools.count())
 
 
-def _dispatches_of(journal: Journal, batch: str) -> list[str]:
-    query = (
-        select(audit.c.detail)
-        .where(audit.c.verb == "replay", audit.c.target == f"batch {batch}")
-        .order_by(audit.c.seq)
+def _interrupted(batch: str, begun: int, asked: int, error: JournalUnavailableError) -> str:
+    reason = str(error).rstrip(".")
+    if not begun:
+        return f"{reason}. Of batch {batch} nothing is known to be replayed."
+    return (
+        f"{reason}. Batch {batch} has the first {begun} of {asked} events; "
+        f"steward events replay --cancel {batch} ends what of them has not begun."
     )
-    with journal.read() as connection:
-        found = connection.execute(query).scalars().all()
+
+
+def _dispatches_of(journal: Journal, batch: str) -> list[str]:
+    found = _details(journal, batch, "replay")
     if not found:
         raise NotFoundError(f"There is no batch {batch}; a replay by filter tells its batch.")
     return [each for detail in found for each in detail["dispatch_ids"]]
 
 
+def _details(journal: Journal, batch: str, verb: str) -> list[dict[str, Any]]:
+    """What the audit says of a batch, oldest first."""
+    query = select(audit.c.detail).where(audit.c.verb == verb, audit.c.target == f"batch {batch}")
+    with journal.read() as connection:
+        return list(connection.execute(query.order_by(audit.c.seq)).scalars())
+
+
 @retried
-def _cancel(journal: Journal, ids: Sequence[str], batch: str, actor: str) -> int:
+def _cancel(journal: Journal, before: Mapping[str, dict[str, Any]], batch: str, actor: str) -> int:
     with journal.write() as transaction:
-        ends = _ends_before(transaction, ids)
-        table, note = dispatches.c, f"replay {batch} cancelled by {actor}"
-        query = select(dispatches).where(table.id.in_(ids), table.state == "pending")
-        rows = transaction.connection.execute(query.order_by(table.id).with_for_update())
-        stopped = [(row, ends[row.id]) for row in rows if row.id in ends]
-        if stopped:
-            _put_back(transaction, stopped, note)
+        note = f"replay {batch} cancelled by {actor}"
+        rows = [row for row in _pending(transaction, before) if _is_as_replayed(row, before)]
+        if rows:
+            changes = [_undone(row, before[row.id], note, transaction.now) for row in rows]
+            transaction.connection.execute(_PUT_BACK, changes)
+            ended = [row for row in rows if before[row.id]["state"] != "pending"]
+            _write_attempts(transaction, ended, note)
             write_audit(
                 transaction,
                 actor=actor,
                 verb="replay.cancel",
                 target=f"batch {batch}",
-                detail={"dispatch_ids": [row.id for row, _ in stopped]},
+                detail={"dispatch_ids": [row.id for row in rows]},
             )
-    return len(stopped)
+    return len(rows)
 
 
-def _ends_before(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row[Any]]:
-    """The last end of each dispatch that was replayed, and not tried since."""
-    tries: defaultdict[str, list[Row[Any]]] = defaultdict(list)
-    query = select(attempts).where(attempts.c.dispatch_id.in_(ids)).order_by(attempts.c.id)
-    for row in transaction.connection.execute(query):
-        tries[row.dispatch_id].append(row)
-    found = {}
-    for dispatch_id, mine in tries.items():
-        ended = [each for each in mine if each.outcome in ENDS]
-        if ended and mine[-1].outcome == "replayed":
-            found[dispatch_id] = ended[-1]
-    return found
+def _pending(transaction: Transaction, ids: Collection[str]) -> Sequence[Row[Any]]:
+    """Locked, so that nobody begins one that we take for not begun."""
+    query = select(dispatches).where(dispatches.c.id.in_(ids), dispatches.c.state == "pending")
+    return transaction.connection.execute(query.order_by(dispatches.c.id).with_for_update()).all()
 
 
-def _put_back(
-    transaction: Transaction, stopped: Sequence[tuple[Row[Any], Row[Any]]], note: str
-) -> None:
-    table = dispatches.c
-    ended = ("state", "note", "run", "finished_at")
-    transaction.connection.execute(
-        update(dispatches)
-        .where(table.id == bindparam("b_id"))
-        .values(token=table.token + 1, **{name: bindparam(f"b_{name}") for name in ended}),
-        [
-            {
-                "b_id": row.id,
-                "b_state": end.outcome,
-                "b_note": end.detail or note,
-                "b_run": end.run,
-                "b_finished_at": end.ended_at,
-            }
-            for row, end in stopped
-        ],
+def _is_as_replayed(row: Row[Any], before: Mapping[str, dict[str, Any]]) -> bool:
+    """Nobody has claimed it since, also not to put it back, nor has another replay taken it."""
+    return bool(row.token == before[row.id]["token"])
+
+
+_UNDONE = ("state", "note", "run", "failures", "finished_at", "due_at", "hint_at")
+_PUT_BACK = (
+    update(dispatches)
+    .where(dispatches.c.id == bindparam("b_id"))
+    .values(
+        token=bindparam("b_token"),
+        **{name: bindparam(f"b_{name}", type_=dispatches.c[name].type) for name in _UNDONE},
     )
+)
+
+
+def _undone(row: Row[Any], was: Mapping[str, Any], note: str, now: datetime) -> dict[str, Any]:
+    """What a dispatch that nobody has begun was before the batch."""
+    values = {name: getattr(row, name) for name in _UNDONE}
+    if was["state"] == replay.ABSENT:
+        values |= {"state": "skipped", "note": note, "finished_at": now}
+    elif was["state"] != "pending":
+        ended_at = was["finished_at"] and from_microseconds(was["finished_at"])
+        values |= {name: was[name] for name in ("state", "note", "run", "failures")}
+        values["finished_at"] = ended_at
+    elif to_microseconds(row.due_at) == was["brought_to"]:  # nothing else made it due
+        values["due_at"] = from_microseconds(was["due_at"])
+        values["hint_at"] = hint_after(values["due_at"], now)
+    # A worker with a hint finds nothing to claim; what goes on as it was keeps its token.
+    token = row.token + (was["state"] != "pending")
+    return {"b_id": row.id, "b_token": token} | {f"b_{name}": it for name, it in values.items()}
+
+
+def _write_attempts(transaction: Transaction, rows: Sequence[Row[Any]], note: str) -> None:
     tried = [
         {
             "dispatch_id": row.id,
@@ -183,6 +229,6 @@ def _put_back(
             "outcome": "cancelled",
             "detail": note,
         }
-        for row, _ in stopped
+        for row in rows
     ]
     insert_many(transaction.connection, attempts, tried)

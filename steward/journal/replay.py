@@ -1,7 +1,7 @@
 """Replay: an operator asks again. The same row goes back to pending, one run later."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import repeat
 from typing import Any, Literal
@@ -12,12 +12,14 @@ from steward.events import Event, EventType
 from steward.journal import policies, queries
 from steward.journal.audit import write_audit
 from steward.journal.bulk import chunks, insert_many
-from steward.journal.schema import SEEN_OWN, attempts, dispatches, events
+from steward.journal.schema import SEEN_OWN, attempts, dispatches, events, to_microseconds
 from steward.journal.store import Journal, Transaction, retried
-from steward.journal.writing import FIRST_HINT_PATIENCE, EventWriter
+from steward.journal.writing import EventWriter, hint_after
 from steward.ports import Hint
 
 Mode = Literal["failed", "all"]
+ABSENT = "absent"
+"""The state of a dispatch that a replay inserts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,38 +66,66 @@ def apply(
     of which this is a part.
     """
     delays = delays or repeat(timedelta())
+    note = f"replayed by {actor}" + (f": {reason}" if reason else "")
     with journal.write() as transaction:
         steps = _steps(journal, transaction, chosen, handlers, mode)
-        writer = EventWriter(journal, transaction)
-        by_id = {event.id: event for event in chosen}
         again = [step for step in steps if step.action in ("replay", "bring_forward")]
-        note = f"replayed by {actor}" + (f": {reason}" if reason else "")
-        _again(transaction, again, actor, note, delays, is_patient=batch is not None)
-        for step in steps:
-            if step.action == "insert":
-                planned = _planned(journal, transaction, by_id[step.event_id])
-                writer.dispatch(
-                    step.event_id,
-                    [p for p in planned if (p.handler, p.target) == (step.handler, step.target)],
-                )
-        writer.flush()
+        before = _again(transaction, again, actor, note, delays, is_patient=bool(batch))
+        steps = _insert(
+            journal, transaction, chosen, steps, note=note, delays=delays, is_patient=bool(batch)
+        )
+        made = [step.dispatch_id for step in steps if step.dispatch_id and step.action == "insert"]
+        before |= {each: {"state": ABSENT, "token": 0} for each in made}
         done = [step for step in steps if step.action in ("replay", "bring_forward", "insert")]
         if done:
             event_ids = list(dict.fromkeys(step.event_id for step in done))
+            detail = {
+                "reason": reason,
+                "mode": mode,
+                "dispatches": len(done),
+                "events": event_ids,
+                "dispatch_ids": [step.dispatch_id for step in done],
+            }
             write_audit(
                 transaction,
                 actor=actor,
                 verb="replay",
                 target=f"batch {batch}" if batch else ", ".join(event_ids),
-                detail={
-                    "reason": reason,
-                    "mode": mode,
-                    "dispatches": len(done),
-                    "events": event_ids,
-                    "dispatch_ids": [step.dispatch_id for step in done if step.dispatch_id],
-                },
+                # What a cancel puts back stands in the audit: attempts age out.
+                detail=detail | ({"before": before} if batch else {}),
             )
     return steps, transaction.hints
+
+
+def _insert(
+    journal: Journal,
+    transaction: Transaction,
+    chosen: Sequence[Event],
+    steps: Sequence[Step],
+    *,
+    note: str,
+    delays: Iterator[timedelta],
+    is_patient: bool,
+) -> list[Step]:
+    """Make the dispatches that are absent; returns the steps with their ids."""
+    writer = EventWriter(journal, transaction)
+    by_id = {event.id: event for event in chosen}
+    done: list[Step] = []
+    for step in steps:
+        if step.action != "insert":
+            done.append(step)
+            continue
+        planned = _planned(journal, transaction, by_id[step.event_id])
+        [made] = writer.dispatch(
+            step.event_id,
+            [p for p in planned if (p.handler, p.target) == (step.handler, step.target)],
+            note=note,
+            delay=next(delays),
+            is_patient=is_patient,
+        )
+        done.append(replace(step, dispatch_id=made))
+    writer.flush()
+    return done
 
 
 def _steps(
@@ -116,7 +146,7 @@ def _steps(
         if mode == "all" and event.id not in own:
             present = {(row.handler, row.target) for row in rows}
             steps.extend(
-                Step(event.id, event.type, p.handler, p.target, "absent", "insert", 1)
+                Step(event.id, event.type, p.handler, p.target, ABSENT, "insert", 1)
                 for p in _planned(journal, transaction, event)
                 if (p.handler, p.target) not in present
                 and (handlers is None or p.handler in handlers)
@@ -163,9 +193,13 @@ def _again(
     delays: Iterator[timedelta],
     *,
     is_patient: bool,
-) -> None:
-    """Every transition is conditional: a dispatch that moved on since it was looked at is left."""
+) -> dict[str, dict[str, Any]]:
+    """Replay or bring forward; returns by id what each was before, and what it is now.
+
+    Every transition is conditional: a dispatch that moved on since it was looked at is left.
+    """
     now = transaction.now
+    before: dict[str, dict[str, Any]] = {}
     rows = _locked(transaction, [step.dispatch_id for step in steps if step.dispatch_id])
     moved: dict[str, list[dict[str, Any]]] = {"replay": [], "bring_forward": []}
     tried = []
@@ -178,9 +212,9 @@ def _again(
             due = max(now, min(due, row.due_at))
         else:
             tried.append(_replayed(row, step, actor, note, now))
-        hint_at = due if due > now else now + FIRST_HINT_PATIENCE
+        before[row.id] = _before(row, step, due)
         moved[step.action].append(
-            {"b_id": row.id, "b_due_at": due, "b_hint_at": hint_at, "b_run": step.run}
+            {"b_id": row.id, "b_due_at": due, "b_hint_at": hint_after(due, now), "b_run": step.run}
         )
         if due <= now:
             transaction.hints.append(Hint(row.id, row.handler, row.queue, is_patient=is_patient))
@@ -206,6 +240,20 @@ def _again(
                 moved[action],
             )
     insert_many(transaction.connection, attempts, tried)
+    return before
+
+
+def _before(row: Row[Any], step: Step, due: datetime) -> dict[str, Any]:
+    """What undoes a step (times in microseconds); ``token`` is that of a dispatch not begun since.
+
+    A claim, another replay and a cancel each raise the token.
+    """
+    known = {"state": row.state, "note": row.note, "run": row.run, "failures": row.failures}
+    if step.action == "bring_forward":
+        times = {"due_at": to_microseconds(row.due_at), "brought_to": to_microseconds(due)}
+        return {**known, **times, "token": row.token}
+    ended_at = row.finished_at and to_microseconds(row.finished_at)
+    return {**known, "finished_at": ended_at, "token": row.token + 1}
 
 
 def _locked(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row[Any]]:

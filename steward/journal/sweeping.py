@@ -38,24 +38,8 @@ def expire(journal: Journal, *, deaths_allowed: int) -> tuple[int, list[Hint]]:
         writer = EventWriter(journal, transaction)
         for row in rows:
             error = f"the worker {row.owner} stopped answering; its lease ended"
-            failures = row.failures + 1
             is_dead = _expired_before(transaction, row) + 1 >= deaths_allowed
-            values: dict[str, Any] = {
-                "state": "dead" if is_dead else "pending",
-                "note": error,
-                "failures": failures,
-                "owner": None,
-                "lease_until": None,
-                "wait_until": None,
-                "token": row.token + 1,
-                "due_at": transaction.now,
-                "hint_at": transaction.now + FIRST_HINT_PATIENCE,
-                "finished_at": transaction.now if is_dead else None,
-            }
-            write_attempt(transaction, Try.of(row), "dead" if is_dead else "expired", error)
-            transaction.connection.execute(
-                update(dispatches).where(table.id == row.id).values(values)
-            )
+            _take_back(transaction, row, error, is_dead=is_dead)
             if is_dead:
                 close_intents(transaction, row.id)
                 record_death(transaction, writer, row, error)
@@ -76,6 +60,25 @@ def _expired_before(transaction: Transaction, row: Row[Any]) -> int:
     return transaction.connection.execute(query).scalar_one()
 
 
+def _take_back(transaction: Transaction, row: Row[Any], error: str, *, is_dead: bool) -> None:
+    values: dict[str, Any] = {
+        "state": "dead" if is_dead else "pending",
+        "note": error,
+        "failures": row.failures + 1,
+        "owner": None,
+        "lease_until": None,
+        "wait_until": None,
+        "token": row.token + 1,  # the worker may only have stood still: it records nothing more
+        "due_at": transaction.now,
+        "hint_at": transaction.now + FIRST_HINT_PATIENCE,
+        "finished_at": transaction.now if is_dead else None,
+    }
+    write_attempt(transaction, Try.of(row), "dead" if is_dead else "expired", error)
+    transaction.connection.execute(
+        update(dispatches).where(dispatches.c.id == row.id).values(values)
+    )
+
+
 @retried
 def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
     """Dispatches to hint now: a retry or wait that came due, or a hint that nobody answered.
@@ -90,7 +93,6 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
         if connection.execute(_query(limit=1), {"now": now}).first() is None:
             return []
     with journal.write() as transaction:
-        # What another transaction holds is claimed by it, or hinted after its commit.
         waiting = _waiting(transaction)
         rows = [row for row in _due(transaction, waiting, limit) if _has_room(waiting, row)]
         again = [
@@ -110,10 +112,15 @@ def due(journal: Journal, *, limit: int = 500) -> list[Hint]:
             row.id,
             row.handler,
             row.queue,
-            is_patient=row.run > 1 or waiting[row.handler] >= BACKLOG,
+            is_patient=_is_replayed(row) or waiting[row.handler] >= BACKLOG,
         )
         for row in rows
     ]
+
+
+def _is_replayed(row: Row[Any]) -> bool:
+    """Also what a replay inserted: who makes a dispatch otherwise makes it due at once."""
+    return bool(row.run > 1 or (row.attempts == 0 and row.due_at > row.created_at))
 
 
 def _waiting(transaction: Transaction) -> Counter[str]:
@@ -166,7 +173,9 @@ def _mark(transaction: Transaction, again: list[dict[str, object]]) -> None:
     )
 
 
-def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime, int]]:
+def _query(
+    *, limit: int
+) -> Select[tuple[str, str, str, int, datetime, datetime, int, int, datetime]]:
     table = dispatches.c
     busy = dispatches.alias("busy")
     is_lane_busy = (
@@ -182,6 +191,8 @@ def _query(*, limit: int) -> Select[tuple[str, str, str, int, datetime, datetime
             table.hint_at,
             table.due_at,
             table.run,
+            table.attempts,
+            table.created_at,
         )
         .where(table.state == "pending", table.hint_at <= now, table.due_at <= now, ~is_lane_busy)
         .order_by(table.hint_at)

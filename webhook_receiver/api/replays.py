@@ -110,7 +110,7 @@ def replay_many(
 
 @router.delete("/replay/{batch}", summary="Cancel the rest of a replay", responses=_CANCEL_ANSWERS)
 def cancel_replay(room: ThisRoom, caller: ThisCaller, batch: str) -> dict[str, Any]:
-    """What has not begun ends again as it had ended before; what has begun goes on."""
+    """What has not begun is again as it was before; what has begun goes on."""
     try:
         for model in batches.models_of(room.journal, batch):
             caller.need("operator", model)
