@@ -1,7 +1,8 @@
 """Lets age out what only a search for a fault reads: raw bodies, and attempts that came to an end.
 
-Events, verdicts and dead dispatches stay for good. Both tables grow at one end, so a mark remembers
-how far each was cleared, and no index is needed for it.
+Events, verdicts and dispatches stay for good. Both tables grow at one end, so a mark remembers how
+far each was cleared, and no index is needed for it. What the mark has passed stays: the attempts of
+a dispatch that was unfinished or dead then, though it may be replayed and end well later.
 """
 
 from dataclasses import dataclass

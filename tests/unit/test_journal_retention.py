@@ -120,3 +120,20 @@ def test_many_rows_age_out_in_steps_and_each_step_goes_on_where_the_last_ended(
 
 def test_settings_speak_of_days_and_zero_is_for_good() -> None:
     assert Keep.days(bodies=90, attempts=0) == Keep(bodies=QUARTER, attempts=None)
+
+
+def test_what_was_kept_of_a_dead_dispatch_stays_after_its_replay(
+    journal: Journal, clock: FixedClock
+) -> None:
+    work = dispatched(journal, "work.free")
+    dispatches.fail(journal, claimed(journal, work), "no", retry_in_seconds=None)
+    clock.advance((MONTH * 2).total_seconds())
+    age_out(journal, Keep(attempts=MONTH))
+    again = [event(journal, row_of(journal, work).event_id)]
+    replay.apply(journal, again, handlers=None, mode="failed", actor="ana", reason="mended")
+    finish(journal, work)
+    clock.advance((MONTH * 2).total_seconds())
+
+    age_out(journal, Keep(attempts=MONTH))
+
+    assert outcomes(journal, work) == ["dead"]
