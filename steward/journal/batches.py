@@ -16,7 +16,7 @@ from steward.events import Event, uuid7
 from steward.journal import replay
 from steward.journal.audit import write_audit
 from steward.journal.bulk import chunks, insert_many
-from steward.journal.replay import Mode, Step
+from steward.journal.replay_steps import ABSENT, Mode, Step
 from steward.journal.schema import (
     attempts,
     audit,
@@ -204,7 +204,7 @@ _PUT_BACK = (
 def _undone(row: Row[Any], was: Mapping[str, Any], note: str, now: datetime) -> dict[str, Any]:
     """What a dispatch that nobody has begun was before the batch."""
     values = {name: getattr(row, name) for name in _UNDONE}
-    if was["state"] == replay.ABSENT:
+    if was["state"] == ABSENT:
         values |= {"state": "skipped", "note": note, "finished_at": now}
     elif was["state"] != "pending":
         ended_at = was["finished_at"] and from_microseconds(was["finished_at"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from steward.events import ModelRef, NewEvent
 from steward.failpoints import failpoint
@@ -167,14 +167,14 @@ def _seed(state: ObservedState, model_id: int, news: News, event_id: str | None)
 
 def _seen_by_webhook(state: ObservedState, event_id: str) -> None:
     """Note it, once; an event that only the poll had seen is then no longer one of those."""
-    changed = state.transaction.connection.execute(
-        events.update()
-        .where(events.c.id == event_id, events.c.seen.bitwise_and(SEEN_WEBHOOK) == 0)
-        .values(seen=events.c.seen.bitwise_or(SEEN_WEBHOOK))
-        .returning(events.c.type, events.c.seen)
-    )
-    joined = [row.type for row in changed if row.seen == SEEN_READ | SEEN_WEBHOOK]
-    counters.seen_by_poll(state.transaction, joined, -1)
+    connection, this = state.transaction.connection, events.c.id == event_id
+    query = select(events.c.type, events.c.seen).where(this).with_for_update()
+    row = connection.execute(query).first()
+    if row is None or row.seen & SEEN_WEBHOOK:
+        return
+    connection.execute(update(events).where(this).values(seen=row.seen | SEEN_WEBHOOK))
+    if row.seen == SEEN_READ:
+        counters.seen_by_poll(state.transaction, [row.type], -1)
 
 
 def _row(

@@ -1,42 +1,22 @@
 """Replay: an operator asks again. The same row goes back to pending, one run later."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from steward.events import Event, EventType
-from steward.journal import policies, queries
+from steward.events import Event
+from steward.journal import queries
 from steward.journal.audit import write_audit
 from steward.journal.bulk import chunks, insert_many
-from steward.journal.schema import SEEN_OWN, attempts, dispatches, events, to_microseconds
+from steward.journal.replay_steps import ABSENT, Mode, Step, planned, steps_of
+from steward.journal.schema import attempts, dispatches, events, to_microseconds
 from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter, hint_after
 from steward.ports import Hint
-
-Mode = Literal["failed", "all"]
-ABSENT = "absent"
-"""The state of a dispatch that a replay inserts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a replay does (or would do) to one dispatch.
-
-    ``action``: replay, bring_forward, insert, refuse (it is running) or keep (not asked for).
-    """
-
-    event_id: str
-    event_type: str
-    handler: str
-    target: str
-    state: str
-    action: str
-    run: int
-    dispatch_id: str | None = None
 
 
 def plan(
@@ -45,7 +25,7 @@ def plan(
     """What a replay of these events would do, without doing it."""
     with journal.read() as connection:
         looking = Transaction(connection, journal.now(connection))
-        return _steps(journal, looking, chosen, handlers, mode)
+        return steps_of(journal, looking, chosen, handlers, mode)
 
 
 @retried
@@ -68,7 +48,7 @@ def apply(
     delays = delays or repeat(timedelta())
     note = f"replayed by {actor}" + (f": {reason}" if reason else "")
     with journal.write() as transaction:
-        steps = _steps(journal, transaction, chosen, handlers, mode)
+        steps = steps_of(journal, transaction, chosen, handlers, mode)
         again = [step for step in steps if step.action in ("replay", "bring_forward")]
         before = _again(transaction, again, actor, note, delays, is_patient=bool(batch))
         steps = _insert(
@@ -115,10 +95,10 @@ def _insert(
         if step.action != "insert":
             done.append(step)
             continue
-        planned = _planned(journal, transaction, by_id[step.event_id])
+        handlers_now = planned(journal, transaction, by_id[step.event_id])
         [made] = writer.dispatch(
             step.event_id,
-            [p for p in planned if (p.handler, p.target) == (step.handler, step.target)],
+            [p for p in handlers_now if (p.handler, p.target) == (step.handler, step.target)],
             note=note,
             delay=next(delays),
             is_patient=is_patient,
@@ -126,63 +106,6 @@ def _insert(
         done.append(replace(step, dispatch_id=made))
     writer.flush()
     return done
-
-
-def _steps(
-    journal: Journal,
-    transaction: Transaction,
-    chosen: Sequence[Event],
-    handlers: Sequence[str] | None,
-    mode: Mode,
-) -> list[Step]:
-    ids = [event.id for event in chosen]
-    grouped = queries.dispatches_of(transaction.connection, ids)
-    own = _own_writes(transaction, ids)
-    steps: list[Step] = []
-    for event in chosen:
-        rows = grouped.get(event.id, [])
-        wanted = [row for row in rows if handlers is None or row.handler in handlers]
-        steps.extend(_step(event, row, mode) for row in wanted)
-        if mode == "all" and event.id not in own:
-            present = {(row.handler, row.target) for row in rows}
-            steps.extend(
-                Step(event.id, event.type, p.handler, p.target, ABSENT, "insert", 1)
-                for p in _planned(journal, transaction, event)
-                if (p.handler, p.target) not in present
-                and (handlers is None or p.handler in handlers)
-            )
-    return steps
-
-
-def _own_writes(transaction: Transaction, event_ids: list[str]) -> set[str]:
-    """Those that told of our own registry writes: they wake nobody, replayed or not."""
-    own: set[str] = set()
-    for chunk in chunks(event_ids):
-        query = select(events.c.id).where(
-            events.c.id.in_(chunk),
-            events.c.seen >= SEEN_OWN,
-            events.c.type != EventType.CHAMPION_CHANGED,
-        )
-        own.update(transaction.connection.execute(query).scalars())
-    return own
-
-
-def _step(event: Event, row: Row[Any], mode: Mode) -> Step:
-    if row.state == "running":
-        action = "refuse"
-    elif row.state == "pending":
-        action = "bring_forward"
-    elif row.state == "dead" or mode == "all":
-        action = "replay"
-    else:
-        action = "keep"
-    run = row.run + 1 if action == "replay" else row.run
-    return Step(event.id, event.type, row.handler, row.target, row.state, action, run, row.id)
-
-
-def _planned(journal: Journal, transaction: Transaction, event: Event) -> list[Any]:
-    channels_for = policies.channels_for(journal, transaction)
-    return journal.routing.plan(event.type, event.model, event.data, channels_for)
 
 
 def _again(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from steward.events import Event
 from steward.journal import catalog
 from steward.journal.catalog import Standing
-from steward.journal.replay import Step
+from steward.journal.replay_steps import Step
 from steward.journal.store import Journal
 
 _ACTIONS = {
