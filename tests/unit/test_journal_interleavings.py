@@ -54,6 +54,7 @@ class Workers:
         self.held: list[Claimed] = []  # what workers believe they hold, dead and slow ones too
         self.living: dict[str, Claimed] = {}  # what they do hold
         self.leases: dict[str, datetime] = {}
+        self.expired: Counter[tuple[str, int]] = Counter()  # leases, by dispatch and run
         self.deaths = 0
 
     def close(self) -> None:
@@ -233,7 +234,8 @@ class Workers:
         late = [key for key in self.living if self.leases[key] < self.clock.at]
         for key in late:
             mine = self.living.pop(key)
-            is_dead = mine.work.failures + 1 >= ALLOWED
+            self.expired[key, mine.work.run] += 1  # failures that were told do not count here
+            is_dead = self.expired[key, mine.work.run] >= ALLOWED
             self.deaths += is_dead and mine.work.handler != "notify"
         count, hints = sweeping.expire(self.journal, deaths_allowed=ALLOWED)
         assert count == len(late)
