@@ -30,7 +30,7 @@ def receiver(request: httpx.Request) -> httpx.Response:
     if path == "/events/e1":
         return httpx.Response(200, json={"event": {"id": "e1"}})
     if path == "/events/e1/replay":
-        return httpx.Response(200, json={"steps": []})
+        return httpx.Response(200, json={"steps": [], "counts": {}})
     return NOT_FOUND
 
 
