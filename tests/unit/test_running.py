@@ -9,7 +9,7 @@ import pytest
 from steward.events import Event
 from steward.journal import sweeping
 from steward.journal.store import Journal, Transaction, open_engine
-from steward.ports import Done, Hint, Outcome, Services
+from steward.ports import Done, Handler, Outcome, Services
 from tests.servers import eventually
 from tests.unit.journal_support import (
     ROUTING,
@@ -45,6 +45,18 @@ def flaky(journal_url: str) -> Iterator[FlakyJournal]:
     journal.close()
 
 
+def runner_of(journal: Journal, handler: Handler, *, lease_seconds: float) -> Runner:
+    """A worker's runner whose only handler is this one."""
+    return Runner(
+        journal,
+        owner="w",
+        handlers=lambda _name: handler,
+        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
+        hint=lambda _hints: None,
+        lease_seconds=lease_seconds,
+    )
+
+
 def test_a_heartbeat_that_fails_is_followed_by_the_next(flaky: FlakyJournal) -> None:
     began, may_end = threading.Event(), threading.Event()
 
@@ -53,15 +65,7 @@ def test_a_heartbeat_that_fails_is_followed_by_the_next(flaky: FlakyJournal) -> 
         may_end.wait(10)
         return Done()
 
-    hints: list[Hint] = []
-    runner = Runner(
-        flaky,
-        owner="w",
-        handlers=lambda _name: slow,
-        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
-        hint=hints.extend,
-        lease_seconds=2,
-    )
+    runner = runner_of(flaky, slow, lease_seconds=2)
     dispatch_id = dispatched(flaky, "work.free")
     running = threading.Thread(target=runner.run, args=(dispatch_id,))
     running.start()
@@ -89,14 +93,7 @@ def test_the_lease_of_a_handler_that_hangs_is_not_extended_for_ever(
         may_end.wait(20)
         return Done()
 
-    runner = Runner(
-        flaky,
-        owner="w",
-        handlers=lambda _name: hangs,
-        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
-        hint=lambda _hints: None,
-        lease_seconds=1.2,
-    )
+    runner = runner_of(flaky, hangs, lease_seconds=1.2)
     work = dispatched(flaky, "work.free")
     thread = threading.Thread(target=runner.run, args=(work,))
     thread.start()
@@ -122,14 +119,7 @@ def test_a_dispatch_that_hangs_and_is_taken_again_here_keeps_its_second_claim(
         calls[-1].wait(20)
         return Done()
 
-    runner = Runner(
-        flaky,
-        owner="w",
-        handlers=lambda _name: hangs,
-        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
-        hint=lambda _hints: None,
-        lease_seconds=1.2,
-    )
+    runner = runner_of(flaky, hangs, lease_seconds=1.2)
     work = dispatched(flaky, "work.free")
     first, second = (threading.Thread(target=runner.run, args=(work,)) for _ in range(2))
     first.start()
@@ -159,14 +149,7 @@ def test_who_is_about_to_claim_is_not_idle(
         may_claim.wait(10)
 
     monkeypatch.setattr("workers.running.claims.claim", slow_claim)
-    runner = Runner(
-        flaky,
-        owner="w",
-        handlers=lambda _name: lambda _event, _services: Done(),
-        services_for=lambda _claimed: None,  # type: ignore[arg-type,return-value]  # not used
-        hint=lambda _hints: None,
-        lease_seconds=60,
-    )
+    runner = runner_of(flaky, lambda _event, _services: Done(), lease_seconds=60)
     thread = threading.Thread(target=runner.run, args=("one",))
     thread.start()
     assert claiming.wait(10)
