@@ -20,6 +20,8 @@ from steward.failpoints import failpoint
 from steward.logs import get_logger
 from steward.ports import Hint
 
+LOOK_AGAIN_SECONDS = 5.0
+"""Between two looks for a broker that is away, while there is nothing to hint."""
 QUEUES = ("default", "validation")
 HINTS_SENT = Counter("steward_hints_total", "Hints sent to the broker", ["result"])
 BROKER_UP = Gauge("steward_broker_up", "1 if the last hint reached the broker, else 0")
@@ -154,6 +156,7 @@ class Hinter:
         self._app = app
         self._connection: Connection | None = None
         self._channel: Any = None
+        self._is_away = False
         self._backlog: queue.SimpleQueue[Hint | None] = queue.SimpleQueue()
         self._log = get_logger()
         self._thread = threading.Thread(target=self._run, name="hinter", daemon=True)
@@ -174,12 +177,30 @@ class Hinter:
     def _run(self) -> None:
         is_open = True
         while is_open:
-            gathered = [self._backlog.get()]
+            gathered = [self._next()]
             while len(gathered) < self.BATCH and not self._backlog.empty():
                 gathered.append(self._backlog.get())
             is_open = None not in gathered
             self._publish([hint for hint in gathered if hint is not None])
         self._disconnect()
+
+    def _next(self) -> Hint | None:
+        """The next hint; while the broker is away, ask for it now and then, for health's sake."""
+        while self._is_away:
+            try:
+                return self._backlog.get(timeout=LOOK_AGAIN_SECONDS)
+            except queue.Empty:
+                self._look_again()
+        return self._backlog.get()
+
+    def _look_again(self) -> None:
+        try:
+            self._open_channel()
+        except Exception:  # noqa: BLE001  # whatever the transport raises: it is away still
+            self._disconnect()
+        else:
+            self._is_away = False
+            BROKER_UP.set(1)
 
     def _publish(self, hints: Iterable[Hint]) -> None:
         unique = {hint.dispatch_id: hint for hint in hints}
@@ -206,7 +227,8 @@ class Hinter:
             HINTS_SENT.labels("failed").inc(len(unique) - sent)
         else:
             failpoint("hint.after_publish")
-        BROKER_UP.set(sent == len(unique))
+        self._is_away = sent < len(unique)
+        BROKER_UP.set(not self._is_away)
         HINTS_SENT.labels("sent").inc(sent)
 
     def _publish_confirmed(self, producer: Producer, hint: Hint) -> None:

@@ -223,6 +223,13 @@ class Runner:
                 try:
                     claims.heartbeat(self._journal, claimed, lease_seconds=self._lease_seconds)
                 except Exception as error:  # noqa: BLE001  # the other leases must go on
-                    self._log.warning(
-                        "heartbeat_failed", dispatch_id=claimed.work.dispatch_id, error=str(error)
-                    )
+                    if self._holds(claimed):  # else it was recorded meanwhile
+                        self._log.warning(
+                            "heartbeat_failed",
+                            dispatch_id=claimed.work.dispatch_id,
+                            error=str(error),
+                        )
+
+    def _holds(self, claimed: Claimed) -> bool:
+        with self._lock:
+            return (claimed.work.dispatch_id, claimed.token) in self._held

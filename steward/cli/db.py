@@ -102,7 +102,9 @@ def backup(
     typer.echo(
         f"Copied {journal} to {file}: {size / 1e6:.1f} MB in {time.monotonic() - began:.1f} s, "
         f"checked.\nTo restore it, with every Steward process stopped:\n"
-        f"{restore_commands(journal, file.absolute())}"
+        f"{restore_commands(journal, file.absolute())}\n"
+        "What happened in the registry since the copy is then noted as late, and nothing is done "
+        "about it."
     )
 
 

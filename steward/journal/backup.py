@@ -39,6 +39,7 @@ def back_up(
         with open_file(journal) as source, closing(sqlite3.connect(unfinished)) as copy:
             _copy(source, copy, tell)
             _check_copy(copy, unfinished)
+            _mark_as_copy(copy)
         _make_durable(unfinished)
         unfinished.replace(target)
         _make_durable(target.parent)
@@ -109,6 +110,17 @@ def _check_copy(copy: sqlite3.Connection, file: Path) -> None:
     problems = problems_of(copy, file)
     if problems:
         raise PermanentError(f"The copy is damaged, and was thrown away: {problems[0]}.")
+
+
+def _mark_as_copy(copy: sqlite3.Connection) -> None:
+    """Let the poll of a restored journal be its first for too long.
+
+    It then notes what it finds as late and acts on none of it: what Steward or a person did since
+    the copy, such as a rollback, is unknown to the copy and must not be undone by it.
+    """
+    if copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'polls'").fetchone():
+        copy.execute("UPDATE polls SET completed_at = 0")
+        copy.commit()
 
 
 def _make_durable(place: Path) -> None:
