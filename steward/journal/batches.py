@@ -15,10 +15,10 @@ from steward.errors import JournalUnavailableError, NotFoundError
 from steward.events import Event, uuid7
 from steward.journal import replay
 from steward.journal.audit import write_audit
-from steward.journal.bulk import chunks, insert_many
+from steward.journal.bulk import chunks
+from steward.journal.endings import Try, write_attempts
 from steward.journal.replay_steps import ABSENT, Mode, Step
 from steward.journal.schema import (
-    attempts,
     audit,
     dispatches,
     events,
@@ -168,7 +168,8 @@ def _cancel(journal: Journal, before: Mapping[str, dict[str, Any]], batch: str, 
             changes = [_undone(row, before[row.id], note, transaction.now) for row in rows]
             transaction.connection.execute(_PUT_BACK, changes)
             ended = [row for row in rows if before[row.id]["state"] != "pending"]
-            _write_attempts(transaction, ended, note)
+            tried = [Try(row.id, row.run, row.attempts, None, None) for row in ended]
+            write_attempts(transaction, tried, "cancelled", note)
             write_audit(
                 transaction,
                 actor=actor,
@@ -216,19 +217,3 @@ def _undone(row: Row[Any], was: Mapping[str, Any], note: str, now: datetime) -> 
     # A worker with a hint finds nothing to claim; what goes on as it was keeps its token.
     token = row.token + (was["state"] != "pending")
     return {"b_id": row.id, "b_token": token} | {f"b_{name}": it for name, it in values.items()}
-
-
-def _write_attempts(transaction: Transaction, rows: Sequence[Row[Any]], note: str) -> None:
-    tried = [
-        {
-            "dispatch_id": row.id,
-            "run": row.run,
-            "number": row.attempts,
-            "owner": None,
-            "ended_at": transaction.now,
-            "outcome": "cancelled",
-            "detail": note,
-        }
-        for row in rows
-    ]
-    insert_many(transaction.connection, attempts, tried)

@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +12,10 @@ from sqlalchemy import Connection, Engine, text
 from steward.journal.engines import sqlite_file
 from steward.journal.migrate import HEAD, current_revision
 from steward.journal.places import MOUNT_TABLE, mount_of
+from steward.journal.processes import CLOCK_TOLERANCE_SECONDS, clock_skew
 from steward.journal.soundness import WAL_RESET_IS_SAFE, open_file, problems_of
 from steward.journal.store import Journal
 
-CLOCK_TOLERANCE_SECONDS = 5.0
 LEAST_FREE_BYTES = 200 * 2**20
 DURABLE = {"fsync": ("on",), "full_page_writes": ("on",)}
 """Settings of a PostgreSQL server without which a power cut loses or tears what was promised."""
@@ -65,17 +64,12 @@ def _revision(engine: Engine) -> Finding:
 
 
 def _writes(journal: Journal) -> Finding:
-    with journal.write() as transaction:
-        transaction.connection.execute(text("UPDATE installation SET id = id"))
+    journal.try_write()
     return Finding("writes", "ok", "it takes writes")
 
 
 def _clock(journal: Journal) -> Finding:
-    with journal.read() as connection:
-        before = datetime.now(UTC)
-        there = journal.now(connection)
-        after = datetime.now(UTC)
-    seconds = (before + (after - before) / 2 - there).total_seconds()
+    seconds, _took = clock_skew(journal)
     detail = f"this machine's is {seconds:+.1f} s from the database's"
     if abs(seconds) > CLOCK_TOLERANCE_SECONDS:
         return Finding("clock", "failing", f"{detail}: let both follow the same time server")

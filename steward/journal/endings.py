@@ -1,5 +1,6 @@
 """What every end of an attempt has in common: its record, its intents, its lane, its death."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -43,17 +44,27 @@ def write_attempt(transaction: Transaction, ended: Try, outcome: str, detail: st
     """Write down one attempt; a wait that goes on for the same reason is counted, not repeated."""
     if outcome == "waiting" and _is_counted(transaction, ended, detail):
         return
-    row = {
-        "dispatch_id": ended.dispatch_id,
-        "run": ended.run,
-        "number": ended.number,
-        "owner": ended.owner,
-        "started_at": ended.started_at,
-        "ended_at": transaction.now,
-        "outcome": outcome,
-        "detail": detail,
-    }
-    insert_many(transaction.connection, attempts, [row])
+    write_attempts(transaction, [ended], outcome, detail)
+
+
+def write_attempts(
+    transaction: Transaction, ended: Sequence[Try], outcome: str, detail: str
+) -> None:
+    """Write down attempts that all ended now, and in the same way."""
+    rows = [
+        {
+            "dispatch_id": each.dispatch_id,
+            "run": each.run,
+            "number": each.number,
+            "owner": each.owner,
+            "started_at": each.started_at,
+            "ended_at": transaction.now,
+            "outcome": outcome,
+            "detail": detail,
+        }
+        for each in ended
+    ]
+    insert_many(transaction.connection, attempts, rows)
 
 
 def _is_counted(transaction: Transaction, ended: Try, detail: str) -> bool:

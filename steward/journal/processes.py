@@ -153,17 +153,26 @@ class Presence:
                 return
 
     def _measure_clock(self) -> None:
-        with self._journal.read() as connection:
-            began, here = time.monotonic(), self._here()
-            there = self._journal.now(connection)
-            took = time.monotonic() - began
+        skew, took = clock_skew(self._journal, self._here)
         if took > LONGEST_ROUND_TRIP_SECONDS:
             return
-        self._skew_seconds = (here - there).total_seconds() + took / 2
+        self._skew_seconds = skew
         if abs(self._skew_seconds) > CLOCK_TOLERANCE_SECONDS:
             self._log.warning(
                 "clock_skewed", seconds=round(self._skew_seconds, 1), against="the database's clock"
             )
+
+
+def clock_skew(journal: Journal, here: Callable[[], datetime] | None = None) -> tuple[float, float]:
+    """How far a clock is ahead of the database's (default: this machine's), and what asking took.
+
+    Both in seconds; half of what it took is allowed for.
+    """
+    with journal.read() as connection:
+        began, now = time.monotonic(), here() if here else datetime.now(UTC)
+        there = journal.now(connection)
+        took = time.monotonic() - began
+    return (now - there).total_seconds() + took / 2, took
 
 
 def read(connection: Connection) -> tuple[Process, ...]:

@@ -11,9 +11,10 @@ from sqlalchemy import Row, bindparam, select, update
 from steward.events import Event
 from steward.journal import queries
 from steward.journal.audit import write_audit
-from steward.journal.bulk import chunks, insert_many
+from steward.journal.bulk import chunks
+from steward.journal.endings import Try, write_attempts
 from steward.journal.replay_steps import ABSENT, Mode, Step, planned, steps_of
-from steward.journal.schema import attempts, dispatches, events, to_microseconds
+from steward.journal.schema import dispatches, events, to_microseconds
 from steward.journal.store import Journal, Transaction, retried
 from steward.journal.writing import EventWriter, hint_after
 from steward.ports import Hint
@@ -134,7 +135,7 @@ def _again(
         if step.action == "bring_forward":
             due = max(now, min(due, row.due_at))
         else:
-            tried.append(_replayed(row, step, actor, note, now))
+            tried.append(Try(row.id, step.run, row.attempts, actor, None))
         before[row.id] = _before(row, step, due)
         moved[step.action].append(
             {"b_id": row.id, "b_due_at": due, "b_hint_at": hint_after(due, now), "b_run": step.run}
@@ -162,7 +163,7 @@ def _again(
                 .values(hints=0, **due_then, **values),
                 moved[action],
             )
-    insert_many(transaction.connection, attempts, tried)
+    write_attempts(transaction, tried, "replayed", note)
     return before
 
 
@@ -187,18 +188,6 @@ def _locked(transaction: Transaction, ids: Sequence[str]) -> dict[str, Row[Any]]
         for row in transaction.connection.execute(query.with_for_update()):
             found[row.id] = row
     return found
-
-
-def _replayed(row: Row[Any], step: Step, actor: str, note: str, now: datetime) -> dict[str, Any]:
-    return {
-        "dispatch_id": row.id,
-        "run": step.run,
-        "number": row.attempts,
-        "owner": actor,
-        "ended_at": now,
-        "outcome": "replayed",
-        "detail": note,
-    }
 
 
 def choose(journal: Journal, which: queries.EventFilter, *, limit: int) -> list[Event]:

@@ -197,11 +197,15 @@ class Journal:
     def is_writable(self) -> bool:
         """Whether the journal takes a write now: the receiver's readiness."""
         try:
-            with self.write() as transaction:
-                transaction.connection.execute(text("UPDATE installation SET id = id"))
+            self.try_write()
         except JournalUnavailableError:
             return False
         return True
+
+    def try_write(self) -> None:
+        """Write, and change nothing. JournalUnavailableError when it takes no write."""
+        with self.write() as transaction:
+            transaction.connection.execute(text("UPDATE installation SET id = id"))
 
     def checkpoint(self) -> None:
         """Move SQLite's write-ahead log into the database file; only one process may do this.
