@@ -1,6 +1,9 @@
 """Opening the journal's database, and what its errors become."""
 
+import sqlite3
 import stat
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,4 +67,16 @@ def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     with pytest.raises(JournalUnavailableError, match="cannot be opened"):
         upgrade(journal)
     assert not journal.is_writable()
+    journal.close()
+
+
+def test_a_new_file_that_another_process_is_at_is_waited_for(file: Path) -> None:
+    journal = open_at(f"sqlite:///{file}")
+    with closing(sqlite3.connect(file, check_same_thread=False)) as another:
+        another.execute("BEGIN IMMEDIATE")  # readers may come; SQLite lets no writer wait there
+        threading.Timer(0.1, another.rollback).start()
+
+        upgrade(journal)
+
+    assert journal.is_writable()
     journal.close()
