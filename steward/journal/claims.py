@@ -56,7 +56,7 @@ def claim(
             row = _next_of_lane(transaction, row)
         if row is None or (known is not None and row.handler not in known):
             return None
-        return _take(transaction, row, owner, lease_seconds)
+        return _take(journal, transaction, row, owner, lease_seconds)
 
     try:
         return journal.write_together(take)
@@ -125,6 +125,11 @@ _TAKE = (
         lease_until=bindparam("b_until"),
     )
 )
+_DATE = (
+    update(dispatches)
+    .where(dispatches.c.id == bindparam("b_id"))
+    .values(claimed_at=_NOW, lease_until=bindparam("b_until"))
+)
 
 
 def _named(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
@@ -145,12 +150,17 @@ def _next_of_lane(transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
 
 
 def _take(
-    transaction: Transaction, row: Row[Any], owner: str, lease_seconds: float
+    journal: Journal, transaction: Transaction, row: Row[Any], owner: str, lease_seconds: float
 ) -> Claimed | None:
-    until = transaction.now + timedelta(seconds=lease_seconds)
-    taking = {"b_id": row.id, "b_token": row.token, "b_owner": owner, "b_until": until}
-    if transaction.connection.execute(_TAKE, {**taking, "b_now": transaction.now}).rowcount == 0:
+    dated = _dated(row, transaction.now, lease_seconds)
+    taking = {**dated, "b_token": row.token, "b_owner": owner}
+    if transaction.connection.execute(_TAKE, taking).rowcount == 0:
         return None
+    if row.lane is not None:
+        # On PostgreSQL the lane's last attempt may have ended since we began, even while the update
+        # waited for it. The claim is of now, when the lane is ours.
+        dated = _dated(row, journal.now(transaction.connection), lease_seconds)
+        transaction.connection.execute(_DATE, dated)
     event_row = transaction.connection.execute(_EVENT, {"b_id": row.event_id}).one()
     work = Work(
         dispatch_id=row.id,
@@ -169,8 +179,12 @@ def _take(
         row.token + 1,
         owner,
         row.attempts + 1,
-        transaction.now,
+        dated["b_now"],
     )
+
+
+def _dated(row: Row[Any], now: datetime, lease_seconds: float) -> dict[str, Any]:
+    return {"b_id": row.id, "b_now": now, "b_until": now + timedelta(seconds=lease_seconds)}
 
 
 def _is_ours(claimed: Claimed) -> tuple[ColumnElement[bool], ...]:

@@ -139,7 +139,9 @@ def _assert_acknowledged(engine: Engine, acknowledged: Mapping[str, str | None])
 def _assert_lanes_kept(engine: Engine, models: Iterable[str]) -> None:
     """Nobody began in a lane before its predecessor had ended.
 
-    A lease that expired ended when the sweep took it back, whenever its worker thought so.
+    A lease that expired ended when the sweep took it back, whenever its worker thought so. Who is
+    before whom is the order in which they were written down, each before its lane was free again:
+    on SQLite two that follow each other may have begun in the same millisecond.
     """
     tried = (
         select(dispatches.c.lane, attempts.c.started_at, attempts.c.ended_at, attempts.c.outcome)
@@ -152,14 +154,14 @@ def _assert_lanes_kept(engine: Engine, models: Iterable[str]) -> None:
             attempts.c.outcome != "replayed",
             attempts.c.repeats == 1,
         )
-        .order_by(dispatches.c.lane, attempts.c.started_at)
+        .order_by(dispatches.c.lane, attempts.c.id)
     )
     by_lane = defaultdict(list)
     for row in rows(engine, tried):
         by_lane[row.lane].append(row)
     for lane, runs in by_lane.items():
         for before, after in itertools.pairwise(runs):
-            assert before.ended_at <= after.started_at, f"two at once in {lane}"
+            assert before.ended_at <= after.started_at, f"two at once in {lane}: {before}, {after}"
 
 
 def _assert_registry_agrees(site: Site, engine: Engine, model: str) -> None:
