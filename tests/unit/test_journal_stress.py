@@ -7,6 +7,9 @@ import random
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +34,19 @@ from tests.unit.journal_support import (
 
 MODELS = [ModelRef(f"m{number}") for number in range(8)]
 LEASE_SECONDS = 3.0
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 200.0
 ABANDONED_ONE_IN = 25
 DISPATCHES = 100
+
+
+@dataclass
+class Seen:
+    """What a worker saw of others in its lanes, and which of its claims it recorded."""
+
+    together: list[tuple[str, str]] = field(default_factory=list)
+    recorded: set[str] = field(default_factory=set)
+    violations: list[str] = field(default_factory=list)
+    abandoned: int = 0
 
 
 class Worker:
@@ -45,7 +58,7 @@ class Worker:
         self.random = random.Random(seed)  # noqa: S311  # a shuffle
         self.hints = self.random.sample(hints, len(hints))
         self.abandoned: list[Claimed] = []
-        self.violations: list[str] = []
+        self.seen = Seen()
 
     def run(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -60,27 +73,43 @@ class Worker:
             mine = claims.claim(
                 self.journal, dispatch_id, str(os.getpid()), lease_seconds=LEASE_SECONDS
             )
-        except JournalUnavailableError:
-            return  # the sweep hints it again
-        if mine is None:
-            return
+            if mine is not None:
+                self.work_on(mine)
+        except (JournalUnavailableError, LeaseLostError):
+            return  # the disk or this machine stood still: the sweep hints it again
+
+    def work_on(self, mine: Claimed) -> None:
         if self.random.randrange(ABANDONED_ONE_IN) == 0 and mine.attempt == 1:
             self.abandoned.append(mine)
+            self.seen.abandoned += 1
             return
-        with self.alone_in(mine.work.lane):
+        with self.inside(mine):
             pass
-        try:
-            hints = dispatches.record(self.journal, mine, Done())
-        except LeaseLostError:
-            return  # this machine stood still for longer than a lease: the other did it
+        hints = dispatches.record(self.journal, mine, Done())
+        self.seen.recorded.add(_name(mine))
         self.hints += [hint.dispatch_id for hint in hints]
 
-    def alone_in(self, lane: str | None) -> Any:
-        return _Alone(self, self.folder / (lane or "none").replace("/", "-") if lane else None)
+    @contextmanager
+    def inside(self, mine: Claimed) -> Iterator[None]:
+        """Leave a file in the lane's folder, and look who else has one there."""
+        if mine.work.lane is None:
+            yield
+            return
+        lane = self.folder / mine.work.lane.replace("/", "-")
+        lane.mkdir(exist_ok=True)
+        ours = lane / _name(mine)
+        ours.touch()
+        others = [each.name for each in lane.iterdir() if each != ours]
+        self.seen.together += [(ours.name, other) for other in others]
+        yield
+        ours.unlink()
 
     def sweep(self) -> None:
-        _, hints = sweeping.expire(self.journal, deaths_allowed=9)
-        hints += sweeping.due(self.journal)
+        try:
+            _, hints = sweeping.expire(self.journal, deaths_allowed=9)
+            hints += sweeping.due(self.journal)
+        except JournalUnavailableError:
+            return
         self.hints += [hint.dispatch_id for hint in hints]
 
     def answer_too_late(self) -> None:
@@ -89,7 +118,7 @@ class Worker:
                 dispatches.record(self.journal, zombie, Skipped("too late"))
             except LeaseLostError:
                 continue
-            self.violations.append(f"{zombie.work.dispatch_id} was recorded by a zombie")
+            self.seen.violations.append(f"{zombie.work.dispatch_id} was recorded by a zombie")
 
     def is_work_left(self) -> bool:
         with self.journal.read() as connection:
@@ -99,22 +128,18 @@ class Worker:
             return connection.execute(query.limit(1)).first() is not None
 
 
-class _Alone:
-    """A file that only one can make: whoever finds it there is not alone."""
+def _name(mine: Claimed) -> str:
+    return f"{mine.work.dispatch_id}.{mine.token}"
 
-    def __init__(self, worker: Worker, file: Path | None) -> None:
-        self.worker, self.file = worker, file
 
-    def __enter__(self) -> None:
-        if self.file:
-            try:
-                self.file.touch(exist_ok=False)
-            except FileExistsError:
-                self.worker.violations.append(f"two at once in {self.file.name}")
+def two_at_once(all_seen: Iterable[Seen]) -> list[tuple[str, str]]:
+    """Who was in a lane with another and recorded, as the other did.
 
-    def __exit__(self, *_: object) -> None:
-        if self.file:
-            self.file.unlink(missing_ok=True)
+    Who stands still for longer than its lease is overtaken there, and must record nothing.
+    """
+    seen = list(all_seen)
+    recorded = {name for each in seen for name in each.recorded}
+    return [pair for each in seen for pair in each.together if recorded.issuperset(pair)]
 
 
 def filled(journal: Journal) -> list[str]:
@@ -154,7 +179,9 @@ def test_threads_of_one_process_do_everything_once_and_in_order(
     for thread in threads:
         thread.join(PATIENCE_SECONDS + 10)
 
-    assert [worker.violations for worker in workers] == [[], [], [], []]
+    assert [thread for thread in threads if thread.is_alive()] == []
+    assert [worker.seen.violations for worker in workers] == [[], [], [], []]
+    assert two_at_once(worker.seen for worker in workers) == []
     assert any(worker.abandoned for worker in workers)
     assert_all_done_once_and_in_order(journal)
     journal.close()
@@ -164,7 +191,7 @@ def _work(url: str, folder: str, hints: list[str], seed: int, answers: Any) -> N
     journal = open_at(url)
     worker = Worker(journal, Path(folder), hints, seed)
     worker.run()
-    answers.put((worker.violations, len(worker.abandoned)))
+    answers.put(worker.seen)
     journal.close()
 
 
@@ -186,7 +213,8 @@ def test_processes_on_one_database_do_everything_once_and_in_order(
     for process in processes:
         process.join(10)
 
-    assert [violations for violations, _ in told] == [[], []]
-    assert sum(abandoned for _, abandoned in told) > 0
+    assert [seen.violations for seen in told] == [[], []]
+    assert two_at_once(told) == []
+    assert sum(seen.abandoned for seen in told) > 0
     assert_all_done_once_and_in_order(journal)
     journal.close()
