@@ -68,14 +68,16 @@ def _write_prometheus(stack: ComposeStack) -> None:
 def train(stack: ComposeStack, quality: str, model: str = "fraud") -> None:
     """What a data scientist does beside the stack."""
     example = [sys.executable, str(ROOT / "examples/train_and_register.py"), model, quality]
-    subprocess.run(
+    done = subprocess.run(
         example,
         env={**stack.environment("replica-1"), "PYTHONWARNINGS": "ignore"},
         cwd=stack.directory,
-        check=True,
+        check=False,
         capture_output=True,
-        timeout=120,
+        text=True,
+        timeout=240,
     )
+    assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def operator(stack: ComposeStack, *arguments: str) -> str:
