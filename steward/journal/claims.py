@@ -53,7 +53,7 @@ def claim(
     def take(transaction: Transaction) -> Claimed | None:
         row = _named(transaction, dispatch_id)
         if row is not None and row.lane is not None:
-            row = _next_of_lane(transaction, row)
+            row = _next_of_lane(journal, transaction, row)
         if row is None or (known is not None and row.handler not in known):
             return None
         return _take(journal, transaction, row, owner, lease_seconds)
@@ -136,12 +136,14 @@ def _named(transaction: Transaction, dispatch_id: str) -> Row[Any] | None:
     return transaction.connection.execute(_DISPATCH, {"b_id": dispatch_id}).first()
 
 
-def _next_of_lane(transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
+def _next_of_lane(journal: Journal, transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
     table, connection = dispatches.c, transaction.connection
     running = select(table.id).where(table.lane == named.lane, table.state == "running")
     if connection.execute(running).first():
         return None
-    due = select(table.id).where(table.state == "pending", table.due_at <= transaction.now)
+    # What came back since we began is due as well: it must not be overtaken.
+    now = journal.moment(transaction)
+    due = select(table.id).where(table.state == "pending", table.due_at <= now)
     wanted = due.where(table.lane == named.lane).order_by(table.created_at, table.id).limit(1)
     # Whoever holds it is faster, or hints it afterwards. Only the row is locked that was chosen:
     # to skip within a lane would be to overtake.
@@ -152,7 +154,9 @@ def _next_of_lane(transaction: Transaction, named: Row[Any]) -> Row[Any] | None:
 def _take(
     journal: Journal, transaction: Transaction, row: Row[Any], owner: str, lease_seconds: float
 ) -> Claimed | None:
-    dated = _dated(row, transaction.now, lease_seconds)
+    # What its lane gave us is due, though perhaps only since our transaction began.
+    now = transaction.now if row.lane is None else max(transaction.now, row.due_at)
+    dated = _dated(row, now, lease_seconds)
     taking = {**dated, "b_token": row.token, "b_owner": owner}
     if transaction.connection.execute(_TAKE, taking).rowcount == 0:
         return None

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from prometheus_client import Counter
-from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, literal, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -25,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from steward.errors import JournalUnavailableError, UnstorableError
 from steward.journal.engines import BUSY_TIMEOUT_MILLISECONDS, dumps, open_engine
 from steward.journal.routing import Routing
-from steward.journal.schema import from_microseconds
+from steward.journal.schema import UtcTime, from_microseconds
 from steward.journal.sharing import SharedCommit
 from steward.ports import Clock, Hint
 
@@ -171,6 +171,15 @@ class Journal:
         if self._clock is not None:
             return self._clock.now()
         return from_microseconds(connection.exec_driver_sql(f"SELECT {self._now}").scalar_one())
+
+    def moment(self, transaction: Transaction) -> ColumnElement[datetime]:
+        """When a statement looks, for its conditions: later than all that it sees was written.
+
+        On PostgreSQL it sees what others committed since its transaction began.
+        """
+        if self.is_postgresql and self._clock is None:
+            return literal_column(self._now, UtcTime())
+        return literal(transaction.now, UtcTime())
 
     @contextmanager
     def _transaction(self, *, is_long: bool = False) -> Iterator[Transaction]:

@@ -1,8 +1,10 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import event
 
-from steward.journal.dispatches import record
+from steward.journal.dispatches import record, release
 from steward.journal.schema import attempts
 from steward.journal.store import Journal
 from steward.ports import Done
@@ -13,21 +15,37 @@ from tests.unit.journal_support import claimed, dispatched, row_of, rows_of
 globals().update(on_postgresql(test_journal_races))
 
 
+def while_it_claims(journal: Journal, do: Callable[[], object]) -> None:
+    """Let something happen once the next claim has begun, and before it looks."""
+    waiting = [do]
+
+    def act(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM dispatches" in statement and waiting:
+            waiting.pop()()
+
+    event.listen(journal.engine, "before_cursor_execute", act)
+
+
 def test_a_claim_that_began_before_its_lane_was_free_is_dated_after_that(
     several: list[Journal],
 ) -> None:
     one, two, _ = several
     first, second = (dispatched(one, "work.production") for _ in range(2))
-    unfinished = [claimed(one, first)]
+    while_it_claims(two, partial(record, one, claimed(one, first), Done()))
 
-    def let_it_finish(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "FROM dispatches" in statement and unfinished:  # the claim has begun, and looks now
-            record(one, unfinished.pop(), Done())
-
-    event.listen(two.engine, "before_cursor_execute", let_it_finish)
     after = claimed(two, second)
 
     [before] = rows_of(one, attempts)
-    assert before.dispatch_id == first
+    assert (before.dispatch_id, after.work.dispatch_id) == (first, second)
     assert before.ended_at < after.claimed_at
     assert row_of(one, second).claimed_at == after.claimed_at
+
+
+def test_what_comes_back_to_its_lane_while_a_claim_looks_is_not_overtaken(
+    several: list[Journal],
+) -> None:
+    one, two, _ = several
+    first, second = (dispatched(one, "work.production") for _ in range(2))
+    while_it_claims(two, partial(release, one, claimed(one, first)))
+
+    assert claimed(two, second).work.dispatch_id == first
