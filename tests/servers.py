@@ -65,16 +65,24 @@ def eventually(
 
 
 class Child:
-    """One child process of a test, in a process group of its own, with its log."""
+    """One child process of a test, in a process group of its own, with its log.
+
+    ``env`` is laid over the environment of the tests; if it ``is_whole``, there is no other.
+    """
 
     def __init__(
-        self, command: Sequence[str | Path], log: Path, *, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        is_whole: bool = False,
     ) -> None:
         self.log = log
         self._output = log.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *map(str, command)],
-            env={**os.environ, **(env or {})},
+            env={**({} if is_whole else os.environ), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -98,12 +98,16 @@ class ComposeStack:
         return f"http://127.0.0.1:{self.ports[service, port]}"
 
     def environment(self, service: str) -> dict[str, str]:
-        """What its image and the file set, and nothing of the developer's own."""
-        unset = {name: "" for name in os.environ if name.startswith(("STEWARD_", "MLFLOW_"))}
+        """Its whole environment: what its image and the file set, nothing of the developer's own.
+
+        Nor of earlier tests; and what is not set is absent, for MLflow refuses what is empty.
+        """
+        ours = ("STEWARD_", "MLFLOW_")
+        beside = {name: each for name, each in os.environ.items() if not name.startswith(ours)}
         image, _ = self._image(service)
         told = {**image, **(self.services[service].get("environment") or {})}
         mapped = {name: self.mapped(service, str(value or "")) for name, value in told.items()}
-        return {**unset, **mapped, "PATH": self._path, "HOME": str(self.directory)}
+        return {**beside, **mapped, "PATH": self._path, "HOME": str(self.directory)}
 
     def command(self, service: str) -> list[str]:
         """Its entrypoint and command."""
@@ -175,13 +179,14 @@ class ComposeStack:
             self.s3.start()
         else:
             log = self.directory / f"{name}.log"
-            self.children[name] = Child(self.command(name), log, env=self.environment(name))
+            environment = self.environment(name)
+            self.children[name] = Child(self.command(name), log, env=environment, is_whole=True)
 
     def run(self, service: str, command: Sequence[str], *, within: float = 120) -> str:
         """What `docker compose exec SERVICE COMMAND` prints; it must end with 0."""
         done = subprocess.run(
             command,
-            env={**os.environ, **self.environment(service), **self._as_image_has_it(service)},
+            env={**self.environment(service), **self._as_image_has_it(service)},
             cwd=self.directory,
             capture_output=True,
             text=True,

@@ -172,6 +172,18 @@ def test_the_token_of_prometheus_reads_and_does_nothing_else(stack: ComposeStack
     assert "role" in acting.stderr
 
 
+def test_services_know_nothing_of_what_the_tests_set(
+    stack: ComposeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    monkeypatch.setenv("STEWARD_MODE", "observe")
+
+    told = stack.environment("worker-default")
+
+    assert "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT" not in told
+    assert told["STEWARD_MODE"] == ""  # what the file says
+
+
 def prometheus(stack: ComposeStack, path: str, **params: str) -> Any:
     answer = httpx.get(
         f"{stack.url('prometheus', '9090')}/api/v1/{path}", params=params, trust_env=False
