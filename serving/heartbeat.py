@@ -24,6 +24,7 @@ from steward.logs import get_logger
 from steward.signing import sign
 
 _BEAT_SECONDS = 5.0
+_KEEPALIVE_SECONDS = 2.0
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 60.0
 _ANSWER_TIMEOUT = httpx.Timeout(3.0, connect=1.0)
@@ -69,9 +70,11 @@ class Heartbeat:
         self._path = f"/api/v1/replicas/{quote(identity.id, safe='')}"
         self._url = receiver_url + self._path
         self._secret = secret
-        # A transport of our own: calls inside the installation go through no proxy.
+        # A transport of our own: calls inside the installation go through no proxy. Connections
+        # are dropped before the receiver (uvicorn: 5 s) would, so that no beat meets a closed one.
+        limits = httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS)
         self._client = httpx.AsyncClient(
-            transport=transport or httpx.AsyncHTTPTransport(), timeout=_ANSWER_TIMEOUT
+            transport=transport or httpx.AsyncHTTPTransport(limits=limits), timeout=_ANSWER_TIMEOUT
         )
         self._is_leaving = False
         self._has_started = False  # the start's choice was made by the receiver or the registry

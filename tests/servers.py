@@ -36,7 +36,9 @@ _DIE_WITH_PARENT = (
     "os.execvp(sys.argv[1],sys.argv[1:])"
 )
 
-
+FORGETFUL = httpx.Limits(keepalive_expiry=1)
+"""For a client of servers that close a connection after 5 idle seconds, as httpx itself would: a
+request then meets no connection that is closed at the same moment."""
 T = TypeVar("T")
 
 

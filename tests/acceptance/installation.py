@@ -20,7 +20,7 @@ import psutil
 
 from steward.events import EventType
 from tests.models import client_of, register_version
-from tests.servers import _TEMPLATE, ROOT, Child, eventually, free_port
+from tests.servers import _TEMPLATE, FORGETFUL, ROOT, Child, eventually, free_port
 
 READY_SECONDS = 150.0
 END_SECONDS = 10.0
@@ -48,7 +48,9 @@ class Installation:
         self.replica_port = _free_row(len(self.serve) * self.replicas)
         self.url = f"http://127.0.0.1:{self.port}"
         self.mlflow_url = self.registry or f"http://127.0.0.1:{self.mlflow_port}"
-        self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=100)
+        self.api = httpx.Client(
+            base_url=f"{self.url}/api/v1", trust_env=False, timeout=100, limits=FORGETFUL
+        )
         self.mlflow = client_of(self.mlflow_url)
 
     # -- running it -------------------------------------------------------------------------------

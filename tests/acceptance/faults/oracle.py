@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from steward.signing import sign
-from tests.servers import Answer, CapturedRequest, HttpCapture
+from tests.servers import FORGETFUL, Answer, CapturedRequest, HttpCapture
 
 HEARTBEAT_SECONDS = 1.5
 _WRITES = {
@@ -50,7 +50,9 @@ class RegistryWitness:
         self.fails: Callable[[CapturedRequest], Answer | None] = lambda _: None
         self._capture = HttpCapture()
         self._capture.answer_with = self._forward
-        self._client = httpx.Client(base_url=mlflow_url, timeout=60, trust_env=False)
+        self._client = httpx.Client(
+            base_url=mlflow_url, timeout=60, trust_env=False, limits=FORGETFUL
+        )
 
     @property
     def url(self) -> str:

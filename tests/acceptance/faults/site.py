@@ -23,7 +23,7 @@ from tests.acceptance.faults.oracle import FakeReplica, RegistryWitness, Slack
 from tests.acceptance.installation import steward
 from tests.models import client_of, register_version
 from tests.postgres import PostgresServer
-from tests.servers import ROOT, Child, MlflowServer, ValkeyServer, eventually, free_port
+from tests.servers import FORGETFUL, ROOT, Child, MlflowServer, ValkeyServer, eventually, free_port
 
 SECRET = "a-secret-of-the-faults"
 ROLES = {
@@ -58,7 +58,9 @@ class Site:
         self.url = f"http://127.0.0.1:{self.port}"
         self.children: dict[str, Child] = {}
         self.health_ports = {name: free_port() for name in self.roles if name != "receiver"}
-        self.api = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=30)
+        self.api = httpx.Client(
+            base_url=f"{self.url}/api/v1", trust_env=False, timeout=30, limits=FORGETFUL
+        )
         self.slack, self.witness = Slack(), RegistryWitness(self.mlflow.url)
         self._stack = ExitStack()
         self.broker: ValkeyServer | None = None
@@ -248,11 +250,13 @@ class Site:
 
     def connect(self) -> None:
         """Let MLflow deliver to this site's receiver."""
+        said = []
         for _ in range(3):  # where the machine is busy, MLflow's own time limits are short
             done = self.cli("connect", "--url", f"{self.url}/webhooks/mlflow")
             if done.returncode == 0:
                 return
-        raise AssertionError(done.stdout + done.stderr)
+            said.append(done.stdout + done.stderr)
+        raise AssertionError(said)
 
     def disconnect(self) -> None:
         """Delete this site's webhook at MLflow, which others go on using."""
