@@ -200,7 +200,7 @@ class Notify(Section):
     """Which events are told to which channels."""
 
     events: Texts
-    to: Annotated[Texts, BeforeValidator(_one_or_several)]
+    to: Annotated[Texts, BeforeValidator(_one_or_several, json_schema_input_type=Text | Texts)]
 
 
 class Policy(Section):
