@@ -84,6 +84,8 @@ def tags_of(
         "steward.reason": _one_line("; ".join(verdict.reasons) or verdict.code or verdict.verdict),
         "steward.policy": verdict.policy or services.policy.ref,
     }
+    if verdict.receipt:
+        tags["steward.receipt"] = verdict.receipt
     if services.public_url:
         base, name = services.public_url.rstrip("/"), quote(model.name, safe="")
         tags["steward.url"] = f"{base}/api/v1/models/{name}/explain?version={quote(version)}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from handlers import changeover, production
 from handlers.decisions import Decision, Facts, Measured, decide
+from handlers.freeze import frozen
 from handlers.gates import measure
 from handlers.production import Production
 from handlers.verdicts import verdict_event
@@ -77,7 +78,7 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return _leave(event, services, decision, found)
     if services.mode != Mode.ACT:
         return _would_promote(event, services, decision)
-    return _act(event, services, decision, found)
+    return frozen(event, services, decision) or _act(event, services, decision, found)
 
 
 def _leave(event: Event, services: Services, decision: Decision, found: Production) -> Outcome:

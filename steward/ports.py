@@ -311,6 +311,7 @@ class Verdict:
 
     ``verdict``: waiting, held, rejected, awaiting_approval, promoted, rolled_back.
     ``code`` is the machine-readable first reason (``below_margin``, ``incomplete`` ...).
+    ``receipt``: the hash of the decision's receipt, if it has one.
     """
 
     verdict: str
@@ -319,6 +320,7 @@ class Verdict:
     event_id: str | None = None
     policy: str | None = None
     at: datetime | None = None
+    receipt: str | None = None
 
 
 class History(Protocol):

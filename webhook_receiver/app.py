@@ -28,6 +28,7 @@ from webhook_receiver.api import (
     explain,
     health,
     models,
+    receipts,
     replays,
     replicas,
     status,
@@ -85,7 +86,9 @@ def create_app(
     for path in ("/webhooks/mlflow", "/webhooks/mlflow/{registry}"):
         app.router.routes.insert(0, Route(path, door, methods=["POST"]))
     app.doors["/webhooks/mlflow"] = door
-    for module in (events, replays, models, verdicts, explain, commands, replicas, health, status):
+    for module in (events, replays, models, verdicts, explain, receipts, commands, replicas):
+        app.include_router(module.router)
+    for module in (health, status):
         app.include_router(module.router)
     documentation.install(app)
     api_page.install(app)

@@ -2,7 +2,7 @@
 
 import typer
 
-from steward.cli import events, models
+from steward.cli import events, models, receipts
 from steward.cli.explain import explain
 from steward.cli.health import health
 from steward.cli.pauses import pause, resume
@@ -15,5 +15,6 @@ def register(app: typer.Typer) -> None:
     """Add them to the command."""
     app.add_typer(events.app, name="events")
     app.add_typer(models.app, name="models")
+    app.add_typer(receipts.app, name="receipts")
     for verb in (explain, wait, rollback, pause, resume, replicas, health):
         app.command()(verb)

@@ -17,6 +17,7 @@ from steward.policy.installed import (
     policies_in_force,
     settings_channels,
 )
+from steward.policy.schema import policy_schema
 from steward.policy.summary import describe, never_governs
 from steward.settings import Settings, load_settings
 
@@ -67,6 +68,23 @@ def check(
     typer.echo("\nA model that no policy governs is observed.")
     for warning in _warnings(policies, settings):
         typer.echo(f"Warning: {warning}", err=True)
+
+
+@app.command()
+def schema(
+    output: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+) -> None:
+    """Print the JSON Schema of a policy file, with which editors complete and check one."""
+    text = json.dumps(policy_schema(), indent=2) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _fail(f"{output} cannot be written: {error.strerror}.", USAGE)
+    typer.echo(f"Wrote {output}. Name it in the first line of a policy file:")
+    typer.echo(f"# yaml-language-server: $schema={output}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
-from steward.journal import queries, readings
+from steward.journal import queries, readings, receipts
 from steward.journal.claims import Claimed, hold
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import (
@@ -114,6 +114,7 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
         event_id=event.id,
         policy=event.data.get("policy"),
         at=event.recorded_at,
+        receipt=receipts.of_event(connection, event.id),
     )
 
 

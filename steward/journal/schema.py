@@ -348,6 +348,21 @@ policies = Table(
     Column("activated_at", UtcTime, nullable=False),
 )
 
+receipts = Table(
+    "receipts",
+    metadata,
+    # The model's name, not its row: a chain goes on when a row is merged, or a model made again.
+    Column("registry", String(512), primary_key=True),
+    Column("workspace", String(512), primary_key=True),
+    Column("model", String(512), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("event_id", String(36), nullable=False, unique=True),
+    _name("version", nullable=True),
+    Column("policy_hash", String(64)),
+    Column("document", Text, nullable=False),  # canonical, as it was hashed
+)
+
 pauses = Table(
     "pauses",
     metadata,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_, update
 
 from steward.events import EventType, NewEvent, uuid7
-from steward.journal import counters, policies
+from steward.journal import counters, policies, receipts
 from steward.journal.bulk import chunks, insert_many
 from steward.journal.routing import Planned
 from steward.journal.schema import SEEN_READ, dispatches, events
@@ -103,6 +103,7 @@ class EventWriter:
         connection = self.transaction.connection
         if self._events:
             insert_many(connection, events, self._events)
+            receipts.write(self.transaction, self._events)
             polled = (row["type"] for row in self._events if row["seen"] == SEEN_READ)
             counters.seen_by_poll(self.transaction, polled, 1)
         if self._woken:

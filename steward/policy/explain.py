@@ -14,7 +14,6 @@ from steward.policy.file import PolicyFile
 LATER_KEYS: dict[tuple[str, str], str] = {
     ("PolicyFile", "registries"): "remove it: there is one registry, 'default'",
     ("Policy", "checks"): "remove it: 'require' judges what the registry holds",
-    ("Policy", "freeze"): "remove it: 'steward pause' stops promotions for a time",
     ("Promote", "approval"): "remove it: with mode recommend a person promotes",
     ("When", "confidence"): "remove it: the logged values are compared by the margin",
 }

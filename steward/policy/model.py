@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
 )
 
 from steward.events import ModelRef
+from steward.policy.lifecycle import Freeze
+from steward.policy.section import Section
 
 
 class Mode(StrEnum):
@@ -89,12 +89,6 @@ Lineage = Literal[
     "run_id",
     "model_id",
 ]
-
-
-class Section(BaseModel):
-    """One mapping of the policy file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Match(Section):
@@ -206,7 +200,7 @@ class Notify(Section):
     """Which events are told to which channels."""
 
     events: Texts
-    to: Annotated[Texts, BeforeValidator(_one_or_several)]
+    to: Annotated[Texts, BeforeValidator(_one_or_several, json_schema_input_type=Text | Texts)]
 
 
 class Policy(Section):
@@ -223,6 +217,7 @@ class Policy(Section):
     promote: Promote = Promote(first_version="hold")
     reload: Reload = Reload()
     guard: Guard = Guard()
+    freeze: tuple[Freeze, ...] = ()
     notify: tuple[Notify, ...] = ()
     _file_hash: str = PrivateAttr("")
 

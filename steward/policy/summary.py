@@ -28,6 +28,10 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
         ("promotes", "; ".join(_promotes(policy.promote))),
         ("reloads", _reload(policy)),
     ]
+    lines += [
+        ("freezes", f"promotions for {each.hours:g} h from {each.cron} ({each.timezone})")
+        for each in policy.freeze
+    ]
     lines += [("tells", f"{_whom(n.to)}: {', '.join(n.events)}") for n in policy.notify]
     return lines
 

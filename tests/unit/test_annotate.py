@@ -1,5 +1,6 @@
 """Tags on the version itself: what differs is written, in one pass, after its intents."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -37,6 +38,15 @@ def test_the_verdict_and_its_reason_stand_on_the_version():
         "steward.policy": "p@1",
         "steward.url": "http://steward.example/api/v1/models/fraud/explain?version=1",
     }
+
+
+def test_the_receipt_of_the_decision_stands_there_too():
+    w = World()
+    version = judged(w, replace(HELD, receipt="9f2c"))
+
+    w.run(annotate, w.event(EventType.HELD, version))
+
+    assert tags(w, version)["steward.receipt"] == "9f2c"
 
 
 def test_intents_come_before_the_tags():

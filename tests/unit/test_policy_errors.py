@@ -146,7 +146,14 @@ BAD = {
     # what a later version will do
     ("mode: act", "mode: act\n    checks: {}"): "line 8: checks: is not available in this version "
     "(0.1.0); remove it",
-    ("mode: act", "mode: act\n    freeze: []"): "line 8: freeze: is not available",
+    (
+        "mode: act",
+        "mode: act\n    freeze: [{cron: '0 25 * * *', hours: 2}]",
+    ): "line 8: policies[0].freeze[0].cron: '0 25 * * *' is not a time as cron writes it",
+    (
+        "mode: act",
+        "mode: act\n    freeze: [{cron: '0 5 * * *', hours: 2, timezone: Berlin}]",
+    ): "line 8: policies[0].freeze[0].timezone: 'Berlin' is no time zone, as in Europe/Berlin",
     ("version: 1", "version: 1\nregistries: {}"): "line 2: registries: is not available",
     ("0.02}", "0.02}\n      approval: {}"): "line 15: approval: is not available",
     ("0.02}", "0.02}\n      first_version: approval"): "line 15: first_version: approval is not "

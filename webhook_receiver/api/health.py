@@ -40,7 +40,7 @@ router = APIRouter(prefix="/api/v1", tags=["status"])
                     "name": "worker@host:4711",
                     "role": "worker",
                     "queue": "default",
-                    "software": "0.1.0 (journal 0003)",
+                    "software": "0.1.0 (journal 0005)",
                     "started_at": "2026-03-01T12:00:00+00:00",
                     "last_sign_seconds": 7.1,
                     "clock_skew_seconds": 0.002,

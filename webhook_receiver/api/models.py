@@ -45,6 +45,7 @@ EXAMPLE_VERDICT = {
     "event_id": "019a9d5e-4c1f-7c3a-8f0e-2f9f5f3f9a11",
     "policy": "fraud@3f9a11",
     "at": "2026-03-01T12:00:02+00:00",
+    "receipt": "9f2c7d0f4f5d1be1b0a5d9d2b7c1e8f3a64b8c0d5e7f90123456789abcdef012",
 }
 
 
@@ -211,6 +212,7 @@ def verdict_of(verdict: Verdict | None) -> dict[str, Any] | None:
         "event_id": verdict.event_id,
         "policy": verdict.policy,
         "at": verdict.at,
+        "receipt": verdict.receipt,
     }
 
 
