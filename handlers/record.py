@@ -5,7 +5,7 @@ else. Pure. Each part is capped, and ``cut`` says what was left out, so that no 
 end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -78,7 +78,7 @@ def found_more(evidence: Evidence) -> int:
     return max(len(evidence.metrics) - MAX_METRICS, 0)
 
 
-def _key(one: MetricValue) -> Sequence[str | None]:
+def _key(one: MetricValue) -> tuple[str, str, str, str | None]:
     return (one.name, one.origin, one.subject_id, one.dataset)
 
 
