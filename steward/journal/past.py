@@ -14,7 +14,11 @@ from steward.journal.catalog import KnownModel
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import events
 
+Snapshot = Connection
+"""A read of the journal as of one moment, for rooms that know no database library."""
+
 JUDGEMENTS = (EventType.VALIDATED, EventType.HELD, EventType.REJECTED)
+MOST_CHANGES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,6 @@ def champion_changes(connection: Connection, model: ModelRef) -> list[Event]:
         connection, model, types=(EventType.CHAMPION_CHANGED,), limit=MOST_CHANGES
     )
     return sorted(found, key=lambda event: event.occurred_at)  # stable: ties as recorded
-
-
-MOST_CHANGES = 10_000
 
 
 def production_at(known: KnownModel, changes: list[Event], at: datetime) -> ProductionThen:

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from sqlalchemy import Connection
 
 from steward.events import Event, EventType
 from steward.journal import catalog, history, past, queries
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import STAGE
+from steward.journal.past import Snapshot
 from steward.moments import moment_of
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.events import attempt_of, dispatch_of
@@ -110,7 +110,7 @@ def _moment(at: str | None, now: datetime) -> datetime | None:
 
 
 def _meant(
-    connection: Connection,
+    connection: Snapshot,
     known: KnownModel,
     then: past.ProductionThen | None,
     moment: datetime | None,
@@ -131,7 +131,7 @@ def _meant(
 
 
 def _steps(
-    connection: Connection,
+    connection: Snapshot,
     events: list[Event],
     dispatches: dict[str, list[Any]],
     moment: datetime | None,

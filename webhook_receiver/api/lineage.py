@@ -4,10 +4,10 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from sqlalchemy import Connection
 
 from steward.journal import catalog, past, queries
 from steward.journal.catalog import KnownModel, of_kind
+from steward.journal.past import Snapshot
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.models import ThisPlace, find_model, unknown_version
 from webhook_receiver.api.origins import origin_of
@@ -64,7 +64,7 @@ def show_lineage(
     }
 
 
-def read_origin(connection: Connection, known: KnownModel, version: str) -> dict[str, Any]:
+def read_origin(connection: Snapshot, known: KnownModel, version: str) -> dict[str, Any]:
     """The recorded origin of one version. ProblemError (404) where nothing is known of it."""
     facets = catalog.version_facets(connection, known, version)
     judgement = past.judgements_of(connection, known.model, [version]).get(version)
