@@ -12,6 +12,12 @@ from steward.cli.api_client import Document
 
 Fact = tuple[str, Any]
 SHOWN_METRICS = 10
+_SEEN = {
+    "webhook": "told by a webhook",
+    "poll": "found by the poll",
+    "both": "told by a webhook, found by the poll",
+    "self": "recorded by Steward",
+}
 
 
 def print_then(found: Document) -> None:
@@ -65,7 +71,7 @@ def _registered(row: Document | None) -> Iterator[Fact]:
     by = f" by {row['user']} (as its run says)" if row["user"] else ""
     run = f", run {row['run_id']}" if row["run_id"] else ""
     copied = f", copied from {row['copied_from']}" if row["copied_from"] else ""
-    yield "Registered", f"{_iso(row['at'])}{by}{run}{copied}; seen by {row['seen_by']}"
+    yield "Registered", f"{_iso(row['at'])}{by}{run}{copied}; {_SEEN.get(row['seen_by'], '')}"
 
 
 def _waited(row: Document) -> str:

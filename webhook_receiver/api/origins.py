@@ -73,17 +73,19 @@ def _flat(group: str, origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy's metrics by its names, then the others as logged, with the dataset of each."""
-    found = {
-        _on(str(row.get("name")), row): row.get("value")
-        for row in origin["found"]
-        if not row.get("used_as") and row.get("origin") != "tag"
-    }
-    return found | {_on(name, row): row.get("value") for name, row in origin["metrics"].items()}
-
-
-def _on(name: str, row: Mapping[str, Any]) -> str:
-    return f"{name} on {row['dataset']}" if row.get("dataset") else name
+    """The policy's metrics by its names, with the data of each, then the others as logged."""
+    told: dict[str, Any] = {}
+    for name, row in origin["metrics"].items():
+        told[name] = row.get("value")
+        if row.get("dataset"):
+            told[f"{name} measured on"] = row["dataset"]
+    for row in origin["found"]:
+        if row.get("used_as") or row.get("origin") == "tag":
+            continue
+        name = str(row.get("name"))
+        key = f"{name} on {row['dataset']}" if row.get("dataset") else name
+        told.setdefault(key, row.get("value"))
+    return told
 
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ events of any age are told.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from steward.events import Event, EventType
@@ -18,6 +18,8 @@ _DECIDED = (EventType.HELD, EventType.REJECTED, EventType.PROMOTED, EventType.RO
 _JUDGED = (EventType.VALIDATED, EventType.HELD, EventType.REJECTED)
 _ROLLOUTS = (EventType.ROLLOUT_FINISHED, EventType.ROLLOUT_FAILED)
 _APPROVAL = "approval."
+_AFTERWARDS = ("annotate", "notify")
+"""Handlers that wait for what the others decide: nobody waits for them."""
 
 
 def sections_of(version: str, events: Sequence[Event], steps: Sequence[Step]) -> dict[str, Any]:
@@ -70,6 +72,8 @@ def _waited(version: str, steps: Sequence[Step]) -> Iterator[dict[str, Any]]:
         if step["version"] != version:
             continue
         for dispatch in step["dispatches"]:
+            if dispatch["handler"] in _AFTERWARDS:
+                continue
             attempts = dispatch["attempts"]
             for number, each in enumerate(attempts):
                 if each["outcome"] != "waiting":
@@ -155,12 +159,13 @@ def _promoted(
     newest = became[-1]
     left = next((e for e in changed[changed.index(newest) + 1 :] if str(e.before) == version), None)
     by_id = {step["event_id"]: step for step in steps}
-    cause = by_id.get(newest.caused_by or "")
+    decision = _decision_behind(newest, events)
+    cause = by_id.get(decision.caused_by or "") if decision else None
     effects = [e for d in (cause["dispatches"] if cause else ()) for e in d["effects"]]
     return {
         "at": newest.occurred_at,
         "instead_of": None if newest.before is None else str(newest.before),
-        "by": "steward" if _is_ours(newest, events) else "a person, in the registry",
+        "by": "steward" if decision else "a person, in the registry",
         "wrote": [
             {"what": e["what"], "value": e["value"], "state": e["state"]}
             for e in effects
@@ -172,12 +177,13 @@ def _promoted(
     }
 
 
-def _is_ours(changed: Event, events: Sequence[Event]) -> bool:
-    """Whether the same work that changed Production recorded a promotion or a rollback."""
-    ours = (EventType.PROMOTED, EventType.ROLLED_BACK)
-    return changed.caused_by is not None and any(
-        event.type in ours and event.caused_by == changed.caused_by for event in events
-    )
+def _decision_behind(changed: Event, events: Sequence[Event]) -> Event | None:
+    """The promotion or rollback that changed Production; None where a person did."""
+    ours = [each for each in events if each.type in (EventType.PROMOTED, EventType.ROLLED_BACK)]
+    for event in ours:  # recorded as its cause, or beside it by the same work
+        if changed.caused_by is not None and changed.caused_by in (event.id, event.caused_by):
+            return event
+    return None
 
 
 def _rollout(mine: Sequence[Event]) -> dict[str, Any] | None:
@@ -226,12 +232,14 @@ def _not_used(judged: Event | None, decided: Event | None) -> list[dict[str, Any
         return []
     used = decided.data.get("metric") if decided else None
     gates = {row.get("name") for row in _dicts(judged.data.get("gates"))}
-    metrics = set(judged.data.get("metrics") or {})
+    metrics: Mapping[str, Any] = judged.data.get("metrics") or {}
     deciding = {name for name in metrics if name == used or f"metric {name}" in gates}
+    # A run holds a copy of what was logged on its model: the same value is no other value.
+    known = {(metrics[name].get("name"), metrics[name].get("value")) for name in deciding}
     return [
         {key: row.get(key) for key in ("name", "value", "origin", "dataset")}
         for row in _dicts(judged.data.get("found"))
-        if row.get("used_as") not in deciding
+        if (row.get("name"), row.get("value")) not in known
     ]
 
 
