@@ -59,7 +59,7 @@ def found_record(evidence: Evidence, metrics: Mapping[str, Lookup]) -> list[dict
         for name, value in metrics.items()
         if isinstance(value, Found)
     }
-    ordered = sorted(evidence.metrics, key=lambda one: (_key(one) not in used, one.name))
+    ordered = sorted(_each_once(evidence), key=lambda one: (_key(one) not in used, one.name))
     return [
         {
             "name": _short(one.name),
@@ -75,7 +75,17 @@ def found_record(evidence: Evidence, metrics: Mapping[str, Lookup]) -> list[dict
 
 def found_more(evidence: Evidence) -> int:
     """How many of the values found are not in :func:`found_record`."""
-    return max(len(evidence.metrics) - MAX_METRICS, 0)
+    return max(len(_each_once(evidence)) - MAX_METRICS, 0)
+
+
+def _each_once(evidence: Evidence) -> list[MetricValue]:
+    """Without a run's copies, which lack the dataset, of what was logged on its model."""
+    on_data = {(one.name, one.value) for one in evidence.metrics if one.dataset}
+    return [
+        one
+        for one in evidence.metrics
+        if one.dataset or one.origin != "run" or (one.name, one.value) not in on_data
+    ]
 
 
 def _key(one: MetricValue) -> tuple[str, str, str, str | None]:

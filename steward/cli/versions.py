@@ -83,7 +83,7 @@ def _print(items: list[dict[str, Any]], *, is_more: bool) -> None:
         ],
     )
     if is_more:
-        typer.echo("There are more: --limit", err=True)
+        typer.echo("There are more: raise --limit.", err=True)
 
 
 def _metrics(item: dict[str, Any]) -> str:

@@ -69,3 +69,15 @@ def test_of_very_many_metrics_those_that_decided_are_kept_and_the_rest_is_counte
 
     assert kept[0]["used_as"] == "auc"
     assert (len(kept), more(evidence)) == (MAX_METRICS, 1)
+
+
+def test_the_copy_that_a_run_holds_of_its_models_metric_is_no_other_value():
+    on_model = MetricValue("f1", 0.8, "logged_model", "m-1", "holdout", "d1")
+    evidence = Evidence(
+        metrics=(on_model, MetricValue("f1", 0.8, "run", "r1"), MetricValue("f1", 0.7, "run", "r1"))
+    )
+
+    kept = found_record(evidence, {})
+
+    assert [(one["value"], one["dataset"]) for one in kept] == [("0.8", "holdout"), ("0.7", None)]
+    assert more(evidence) == 0
