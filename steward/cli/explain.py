@@ -56,6 +56,8 @@ def explain(
     print_sections(found["sections"])
     tables.heading("What happened" + (" until then" if found["then"] else ""))
     tables.timeline(line for step in found["steps"] if _is_told(step) for line in _lines(step))
+    if not found["steps"]:
+        tables.say("Nothing that the journal knows of.", indent="  ")
     if not found["then"]:
         _print_present(found, account)
 

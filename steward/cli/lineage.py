@@ -126,6 +126,7 @@ def _data(data: Document) -> Iterable[tuple[str, str]]:
 
 def _print_comparison(found: Document, *, is_short: bool) -> None:
     versions = [_heading(each) for each in found["versions"]]
+    typer.secho(f"{tables.clean(found['model'])}: {' and '.join(versions)}", bold=True)
     for each in found["versions"]:
         if each["note"]:
             tables.say(f"Version {each['version']}: {each['note']}")

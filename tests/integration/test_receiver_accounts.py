@@ -48,7 +48,7 @@ def validate(here: Receiver, version: str, auc: str, tags: Any = None, **lineage
 def promote(here: Receiver, version: str, auc: str, before: str | None = None) -> None:
     """Register a version, walk it into Production, onto a replica and into a channel."""
     validate(here, version, auc)
-    side = {"value": auc, "name": "test_auc", "dataset": "holdout"}
+    side = {"value": auc, "name": "test_auc", "dataset": "holdout", "digest": "d1"}
     champion = {"version": before, **side, "value": "0.8"} if before else None
     told = {
         "verdict": "promoted",

@@ -107,9 +107,6 @@ def _compared(decided: Event | None) -> dict[str, Any] | None:
     candidate, champion = decided.data.get("candidate"), decided.data.get("champion")
     if not isinstance(candidate, dict) or not isinstance(champion, dict):
         return None
-    data = [side.get("dataset") for side in (candidate, champion)]
-    digests = [side.get("digest") for side in (candidate, champion)]
-    is_same = None if None in data else data[0] == data[1] and digests[0] == digests[1]
     return {
         "metric": decided.data.get("metric"),
         "candidate": candidate,
@@ -117,8 +114,16 @@ def _compared(decided: Event | None) -> dict[str, Any] | None:
         "gain": decided.data.get("gain"),
         "margin": decided.data.get("margin"),
         "comparison": decided.data.get("comparison"),
-        "is_same_data": is_same,
+        "is_same_data": _is_same_data(candidate, champion),
     }
+
+
+def _is_same_data(one: dict[str, Any], other: dict[str, Any]) -> bool | None:
+    """Whether both were measured on it; None where a name or a digest was not recorded."""
+    pairs = [(one.get(key), other.get(key)) for key in ("dataset", "digest")]
+    if any(mine and theirs and mine != theirs for mine, theirs in pairs):
+        return False
+    return True if all(mine and theirs for mine, theirs in pairs) else None
 
 
 def _decided(event: Event | None) -> dict[str, Any] | None:
