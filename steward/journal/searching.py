@@ -40,7 +40,10 @@ def search(
     """A page of versions, and the version after which the next one goes on (None: the end)."""
     everything = catalog.versions_of(connection, known)
     ordered = list(everything)
-    start = ordered.index(before) + 1 if before in everything else 0
+    # By number, so that a version which was deleted meanwhile does not begin the pages anew.
+    start = (
+        sum(catalog.order_of(each) >= catalog.order_of(before) for each in ordered) if before else 0
+    )
     found: list[FoundVersion] = []
     for first in range(start, min(len(ordered), start + MOST_LOOKED_AT), PART):
         part = [

@@ -289,6 +289,15 @@ def test_found_versions_are_paged(here: Receiver):
     assert third["next_cursor"] is None
 
 
+def test_a_page_goes_on_after_a_version_that_is_gone(here: Receiver):
+    for number in ("1", "2", "4"):
+        here.deliver(created(number))
+
+    assert found(here, cursor="3") == ["2", "1"]
+    assert found(here, cursor="1") == []
+    assert here.client.get(VERSIONS, params={"cursor": "x"}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "told"),
     [

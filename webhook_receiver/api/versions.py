@@ -66,7 +66,9 @@ def list_versions(  # noqa: PLR0917  # FastAPI fills them in
     verdict: Annotated[Word | None, Query(description="Where it stands; `none`: never judged")] = (
         None
     ),
-    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^\d{1,18}$", description="`next_cursor` of the last page")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
     """All conditions must hold; `metric` and `tag` may be repeated.
