@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, tell
+from handlers.record import data_version
 from steward.policy import Policy, tag_matches
 from steward.policy.model import Bounds, TagValue
 from steward.ports import Evidence, VersionInfo
@@ -49,7 +50,8 @@ def judge(
         gates.append(_there("description", version.description.strip(), "a description"))
     if require.signature:
         gates.append(_signature(evidence.has_signature))
-    gates += [_there(f"lineage {key}", evidence.lineage.get(key), key) for key in require.lineage]
+    origin = {**evidence.lineage, "data_version": data_version(version.tags)}
+    gates += [_there(f"lineage {key}", origin.get(key), key) for key in require.lineage]
     return tuple(gates)
 
 

@@ -6,15 +6,17 @@ Runs for ``model_version.created``, and again when evidence of a held or rejecte
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from handlers.decisions import Decision, Measured
 from handlers.gates import Gate, Status, judge, measure
 from handlers.metrics import Found, Lookup
+from handlers.record import DATA_TAGS, found_more, found_record, lineage_record
 from handlers.verdicts import found_metric, verdict_event
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.policy import Mode, Policy
-from steward.ports import Done, Outcome, Services, Skipped, VersionInfo, Wait
+from steward.ports import Done, Evidence, Outcome, Services, Skipped, VersionInfo, Wait
 
 JUDGED_AGAIN = frozenset({"held", "rejected"})
 TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
@@ -27,7 +29,7 @@ class Judged:
     version: VersionInfo
     gates: tuple[Gate, ...]
     metrics: Mapping[str, Lookup]
-    lineage: Mapping[str, str]
+    evidence: Evidence
 
     def having(self, status: Status) -> list[Gate]:
         """The gates that ended so."""
@@ -56,7 +58,7 @@ def validate(event: Event, services: Services) -> Outcome:
     evidence = services.registry.evidence(version, with_signature=policy.require.signature)
     metrics = measure(policy, evidence, version)
     gates = judge(policy, version, evidence, metrics)
-    return _conclude(event, services, Judged(version, gates, metrics, evidence.lineage), deadline)
+    return _conclude(event, services, Judged(version, gates, metrics, evidence), deadline)
 
 
 def _conclude(event: Event, services: Services, judged: Judged, deadline: datetime) -> Outcome:
@@ -102,6 +104,7 @@ def _reads_tag(policy: Policy, key: str) -> bool:
     """Whether the policy looks at a tag; never at those that Steward itself writes."""
     require = policy.require
     read = {*require.required_tags, *require.tags, *require.tag_patterns}
+    read.update(DATA_TAGS if "data_version" in require.lineage else ())
     for metric in policy.metrics.values():
         read.update(metric.names if metric.from_ == "tags" else ())
     return key in read and not key.startswith("steward.")
@@ -126,7 +129,7 @@ def _not_ready(
     if version.status.startswith("PENDING") and services.clock.now() < deadline:
         return _wait(deadline, "the registry to finish the registration", services)
     gate = Gate("status", "missing", f"the registry says {version.status}")
-    judged = Judged(version, (gate,), {}, {})
+    judged = Judged(version, (gate,), {}, Evidence())
     return _ended(EventType.HELD, "not_ready", [gate], event, services, judged=judged)
 
 
@@ -148,26 +151,35 @@ def _ended(
         Measured(judged.version.version, judged.metrics),
         metric=when.metric if when else next(iter(services.policy.require.metrics), None),
     )
-    told = {"gates": [gate.as_dict() for gate in judged.gates]}
+    told = _looked_at(judged)
     return Done(events=(verdict_event(kind, event, services, decision, told),))
 
 
 def _validated(event: Event, services: Services, judged: Judged) -> NewEvent:
-    found = {
-        name: found_metric(value)
-        for name, value in judged.metrics.items()
-        if isinstance(value, Found)
-    }
     return NewEvent(
         EventType.VALIDATED,
         model=event.model,
         version=event.version,
         data={
-            "gates": [gate.as_dict() for gate in judged.gates],
-            "metrics": found,
-            "run_id": judged.version.run_id,
-            "lineage": dict(judged.lineage),
+            **_looked_at(judged),
             "policy": services.policy.ref,
             "mode": str(services.mode),
         },
     )
+
+
+def _looked_at(judged: Judged) -> dict[str, Any]:
+    """What the judgement looked at, as its event keeps it, however it ended."""
+    version, evidence = judged.version, judged.evidence
+    return {
+        "gates": [gate.as_dict() for gate in judged.gates],
+        "metrics": {
+            name: found_metric(value)
+            for name, value in judged.metrics.items()
+            if isinstance(value, Found)
+        },
+        "found": found_record(evidence, judged.metrics),
+        "found_more": found_more(evidence),
+        "run_id": version.run_id,
+        "lineage": lineage_record(evidence, version.tags),
+    }

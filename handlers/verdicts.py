@@ -83,6 +83,7 @@ def found_metric(found: Found) -> dict[str, Any]:
         "dataset": found.dataset,
         "origin": found.origin,
         "subject": found.subject_id,
+        **({"digest": found.dataset_digest} if found.dataset_digest else {}),
     }
 
 

@@ -70,18 +70,34 @@ class MetricValue:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that a run says it used; ``context``: training, eval ..., where it was said."""
+
+    name: str
+    digest: str
+    context: str = ""
+    source_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What the registry holds about one version's quality, along its chain of copies.
 
     ``metrics``: every value found on its runs, logged models and tags (never filtered by name);
     ``has_signature``: None when the model's files could not be read;
-    ``lineage``: git_commit, git_branch, git_repo, source_name, user, parent_run, run_id, model_id.
+    ``lineage``: git_commit, git_branch, git_repo, source_name, user, parent_run, run_id, model_id,
+    datasets, dataset_digest; ``params``, ``inputs`` and ``environment`` (library to version) as its
+    runs recorded them; ``copied_from``: the version it is a copy of, as model/number.
     """
 
     metrics: tuple[MetricValue, ...] = ()
     has_signature: bool | None = None
     lineage: Mapping[str, str] = field(default_factory=dict)
     looked_at: tuple[str, ...] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[DatasetInput, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    copied_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,18 @@ from steward.settings import Settings
 from webhook_receiver import api_page, documentation, problems
 from webhook_receiver.api import (
     commands,
+    compare,
     events,
     explain,
     health,
+    lineage,
     models,
     receipts,
     replays,
     replicas,
     status,
     verdicts,
+    versions,
 )
 from webhook_receiver.api.access import is_loopback
 from webhook_receiver.door import Door
@@ -86,9 +89,8 @@ def create_app(
     for path in ("/webhooks/mlflow", "/webhooks/mlflow/{registry}"):
         app.router.routes.insert(0, Route(path, door, methods=["POST"]))
     app.doors["/webhooks/mlflow"] = door
-    for module in (events, replays, models, verdicts, explain, receipts, commands, replicas):
-        app.include_router(module.router)
-    for module in (health, status):
+    accounts = (models, versions, lineage, compare, verdicts, explain, receipts)
+    for module in (events, replays, *accounts, commands, replicas, health, status):
         app.include_router(module.router)
     documentation.install(app)
     api_page.install(app)

@@ -1,6 +1,7 @@
 """``steward explain``: why a version is where it is, from registration to what replicas serve."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,9 +11,11 @@ from handlers.messages import compose
 from handlers.wording import Links
 from steward.cli import options, tables
 from steward.cli.api_client import Api, Document, connect, path_of
+from steward.cli.durations import moment
 from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import get_model
 from steward.cli.replicas import print_replicas
+from steward.cli.sections import print_sections, print_then
 from steward.cli.timeline import attempt_told, dispatch_name
 from steward.events import Event
 
@@ -28,29 +31,38 @@ def explain(
     ] = None,
     *,
     at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="As it was at a time; not available yet.")
+        datetime | None,
+        typer.Option(
+            parser=moment, metavar="TIME", help="As it was: 2h, 2d ago, or ISO 8601 (UTC)."
+        ),
     ] = None,
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
 ) -> None:
     """Tell why a version is in Production, or is not: the chain of what happened, with numbers."""
-    if at is not None:
-        raise typer.BadParameter(
-            "explaining the past is not available in this version; leave --at out to see the "
-            "whole chain, with times."
-        )
     place = {"registry": registry, "workspace": workspace}
-    params = {**place, "version": version}
+    params = {**place, "version": version, "at": at.isoformat() if at else None}
     with connect(ctx.obj) as api:
         found = get_model(api, model, "explain", params=params, version=version)
-        account = _account(api, found)
+        account = None if found["then"] else _account(api, found)
     if as_json:
         tables.as_json(found)
         return
-    _print_standing(found, account)
-    tables.heading("What happened")
+    if found["then"]:
+        print_then(found)
+    else:
+        _print_standing(found, account)
+    print_sections(found["sections"])
+    tables.heading("What happened" + (" until then" if found["then"] else ""))
     tables.timeline(line for step in found["steps"] if _is_told(step) for line in _lines(step))
+    if not found["steps"]:
+        tables.say("Nothing that the journal knows of.", indent="  ")
+    if not found["then"]:
+        _print_present(found, account)
+
+
+def _print_present(found: Document, account: Message | None) -> None:
     now = found["now"]
     tables.heading(f"Replicas ({replicas_follow(now['desired'], now['production'])})")
     print_replicas(now["replicas"])

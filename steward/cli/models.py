@@ -9,8 +9,10 @@ from steward.cli.api_client import connect
 from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import PAGE, get_model
 from steward.cli.replicas import print_replicas
+from steward.cli.versions import versions
 
 app = typer.Typer(help="Models, their Production and their verdicts.", no_args_is_help=True)
+app.command()(versions)
 
 
 @app.command("list")

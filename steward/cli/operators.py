@@ -5,6 +5,7 @@ import typer
 from steward.cli import events, models, receipts
 from steward.cli.explain import explain
 from steward.cli.health import health
+from steward.cli.lineage import compare, lineage
 from steward.cli.pauses import pause, resume
 from steward.cli.replicas import replicas
 from steward.cli.rollback import rollback
@@ -16,5 +17,5 @@ def register(app: typer.Typer) -> None:
     app.add_typer(events.app, name="events")
     app.add_typer(models.app, name="models")
     app.add_typer(receipts.app, name="receipts")
-    for verb in (explain, wait, rollback, pause, resume, replicas, health):
+    for verb in (explain, lineage, compare, wait, rollback, pause, resume, replicas, health):
         app.command()(verb)

@@ -6,11 +6,19 @@ MLflow; the reader hands over plain values.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
+from steward.clients.mlflow_lineage import (
+    RunOrigin,
+    copied_from,
+    environment,
+    inputs,
+    lineage,
+    params,
+)
 from steward.errors import NotFoundError
 from steward.events import ModelRef
 from steward.ports import Evidence, MetricValue, VersionInfo
@@ -19,14 +27,6 @@ MAX_COPIES = 10
 INFINITY_FROM = 1.7e308
 """MLflow's SQL store writes infinity as the largest double, about 1.797e308."""
 
-_LINEAGE_TAGS = {
-    "mlflow.source.git.commit": "git_commit",
-    "mlflow.source.git.branch": "git_branch",
-    "mlflow.source.git.repoURL": "git_repo",
-    "mlflow.source.name": "source_name",
-    "mlflow.user": "user",
-    "mlflow.parentRunId": "parent_run",
-}
 _COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 _LOGGED_MODEL = re.compile(r"models:/(?P<plain>m-[^/]+)|.+/models/(?P<stored>m-[^/]+)/artifacts/?")
 
@@ -46,13 +46,12 @@ class LoggedMetric:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """One run: its latest metrics, tags, input datasets and how many logged models it made."""
+    """One run: its latest metrics, where its model came from, how many logged models it made."""
 
     run_id: str
     is_deleted: bool
     metrics: tuple[LoggedMetric, ...]
-    tags: Mapping[str, str]
-    datasets: tuple[str, ...]
+    origin: RunOrigin
     model_count: int
 
 
@@ -110,6 +109,7 @@ def gather(version: VersionInfo, reader: Reader, *, with_signature: bool = False
     for run_id in dict.fromkeys(run_id for run_id in run_ids if run_id):
         _read_run(version.model, run_id, reader, found)
     found.looked_at.append(f"tags of {version.model.name}/{version.version}")
+    origins = [run.origin for run in found.runs.values()]
     return Evidence(
         metrics=(
             *_model_values(version.model, reader, found),
@@ -117,8 +117,12 @@ def gather(version: VersionInfo, reader: Reader, *, with_signature: bool = False
             *_tags(version),
         ),
         has_signature=_signature(chain, reader, found) if with_signature else None,
-        lineage=_lineage(found),
+        lineage=lineage(next(iter(found.models), None), origins),
         looked_at=tuple(found.looked_at),
+        params=params(origins),
+        inputs=inputs(origins),
+        environment=environment(origins),
+        copied_from=copied_from(version.source),
     )
 
 
@@ -239,17 +243,6 @@ def _value(
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) and abs(value) < INFINITY_FROM else None
-
-
-def _lineage(found: _Found) -> dict[str, str]:
-    lineage: dict[str, str] = {}
-    if found.models:
-        lineage["model_id"] = next(iter(found.models))
-    for run in found.runs.values():
-        told = {ours: run.tags[tag] for tag, ours in _LINEAGE_TAGS.items() if run.tags.get(tag)}
-        datasets = {"datasets": ", ".join(run.datasets)} if run.datasets else {}
-        lineage = {"run_id": run.run_id, **told, **datasets, **lineage}
-    return lineage
 
 
 def _signature(chain: list[VersionInfo], reader: Reader, found: _Found) -> bool | None:

@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from steward.clients.mlflow_evidence import LoggedMetric, LoggedModelFacts, RunFacts
+from steward.clients.mlflow_lineage import RunOrigin
 from steward.events import ModelRef
-from steward.ports import ModelInfo, VersionInfo
+from steward.ports import DatasetInput, ModelInfo, VersionInfo
+
+_CONTEXT = "mlflow.data.context"
 
 
 def model_info(found: Any, registry: str, workspace: str) -> ModelInfo:
@@ -44,9 +47,21 @@ def run_facts(run: Any) -> RunFacts:
         run.info.run_id,
         run.info.lifecycle_stage == "deleted",
         tuple(_logged_metric(metric) for metric in run.data.to_proto().metrics),
-        run.data.tags,
-        tuple(f"{used.dataset.name}@{used.dataset.digest}" for used in inputs),
+        RunOrigin(
+            run.info.run_id,
+            run.data.tags,
+            run.data.params,
+            tuple(_dataset_input(used) for used in inputs),
+        ),
         len({output.model_id for output in outputs}),
+    )
+
+
+def _dataset_input(used: Any) -> DatasetInput:
+    dataset = used.dataset
+    context = next((tag.value for tag in used.tags or () if tag.key == _CONTEXT), "")
+    return DatasetInput(
+        dataset.name or "", dataset.digest or "", context or "", dataset.source_type or ""
     )
 
 

@@ -121,7 +121,7 @@ def versions_of(connection: Connection, known: KnownModel) -> dict[str, dict[str
     for subject, facet, value in connection.execute(query):
         found.setdefault(subject, {})[facet] = value
     there = {subject: facets for subject, facets in found.items() if facets.get(EXISTS)}
-    return dict(sorted(there.items(), key=lambda item: _number(item[0]), reverse=True))
+    return dict(sorted(there.items(), key=lambda item: order_of(item[0]), reverse=True))
 
 
 def version_facets(connection: Connection, known: KnownModel, version: str) -> dict[str, Any]:
@@ -255,5 +255,6 @@ def _known(row: Row[Any], facets: Mapping[str, Any]) -> KnownModel:
     )
 
 
-def _number(version: str) -> tuple[int, str]:
+def order_of(version: str) -> tuple[int, str]:
+    """What versions are sorted by: their number; what has none comes first."""
     return (int(version) if version.isascii() and version.isdigit() else 0, version)

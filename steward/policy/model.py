@@ -88,6 +88,8 @@ Lineage = Literal[
     "parent_run",
     "run_id",
     "model_id",
+    "dataset_digest",
+    "data_version",
 ]
 
 

@@ -189,7 +189,6 @@ def test_explain_tells_the_chain_and_what_to_do(here: Receiver):
     assert "Version 1 became Production." in told.out
     assert "Lean back." in told.out
     assert run("explain", "fraud", "--json").json["now"]["is_production"] is True
-    assert "not available in this version" in run("explain", "fraud", "--at", "2h").all
 
 
 def test_a_rollback_is_waited_for_until_replicas_serve_it(here: Receiver):

@@ -8,7 +8,7 @@ import pytest
 
 from steward.clients.mlflow_registry import MlflowRegistry, configure_environment
 from steward.events import ModelRef
-from steward.ports import Evidence, MetricValue
+from steward.ports import DatasetInput, Evidence, MetricValue
 from tests.models import client_of, log_real_model, register_version
 
 
@@ -186,6 +186,32 @@ def test_lineage_comes_from_the_run(registry: MlflowRegistry, name: str, mlflow_
         "parent_run": "parent",
         "run_id": version.run_id,
     }
+
+
+def test_parameters_datasets_and_the_copied_version_come_without_another_request(
+    registry: MlflowRegistry, client: Any, name: str
+):
+    run_id, _ = logged_model_version(client, name)
+    client.log_param(run_id, "C", 0.5)
+    client.log_inputs(run_id, [_input("cards", "d1", "training")])
+    copied = client.copy_model_version(f"models:/{name}/1", f"{name}-copy")
+    version = registry.version(ModelRef(f"{name}-copy"), copied.version)
+    registry.requests.clear()
+
+    evidence = registry.evidence(version)
+
+    assert evidence.params == {"C": "0.5"}
+    assert evidence.inputs == (DatasetInput("cards", "d1", "training", "local"),)
+    assert evidence.lineage["dataset_digest"] == "d1"
+    assert evidence.copied_from == f"{name}/1"
+    assert registry.requests == {"get_model_version": 1, "get_run": 1, "get_logged_model": 1}
+
+
+def _input(dataset: str, digest: str, context: str) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    told = Dataset(dataset, digest, source_type="local", source="{}")
+    return DatasetInput(told, tags=[InputTag("mlflow.data.context", context)])
 
 
 def test_evidence_of_a_logged_model_takes_two_requests(

@@ -302,13 +302,6 @@ def test_explain_without_a_version_is_about_production(here: Receiver):
     assert found["now"]["verdict"]["verdict"] == "promoted"
 
 
-def test_history_at_a_time_is_not_pretended(here: Receiver):
-    answer = here.client.get("/api/v1/models/fraud/explain", params={"at": "2026-01-01"})
-
-    assert answer.status_code == 422
-    assert "query.at" in answer.json()["detail"]
-
-
 def test_a_rollback_is_journalled_with_its_actor(here: Receiver):
     promote(here, "1")
     promote(here, "2")

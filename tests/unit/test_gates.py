@@ -169,3 +169,11 @@ def test_each_lineage_key_is_a_gate():
 
 def test_a_policy_without_gates_has_none():
     assert gates({}) == ()
+
+
+@pytest.mark.parametrize("key", ["data_version", "dvc.rev", "dvc_md5"])
+def test_a_data_version_is_claimed_by_our_tag_or_by_those_of_dvc(key: str):
+    asked = {"lineage": ["data_version"]}
+
+    assert [one.status for one in gates(asked, tags={key: "2026-02"})] == ["pass"]
+    assert [one.status for one in gates(asked, tags={key: " "})] == ["missing"]

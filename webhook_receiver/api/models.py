@@ -103,7 +103,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
                 {
                     "version": version,
                     "stage": facets.get(STAGE, "None"),
-                    "aliases": _aliases_of(known, version),
+                    "aliases": aliases_of(known, version),
                     "verdict": verdict_of(
                         history.standing_verdict(connection, known.model, version)
                     ),
@@ -155,7 +155,7 @@ def show_version(
         "is_deleted": not facets.get(EXISTS),
         "is_production": known.production == version,
         "stage": facets.get(STAGE, "None"),
-        "aliases": _aliases_of(known, version),
+        "aliases": aliases_of(known, version),
         "tags": of_kind(facets, "tag"),
         "description": facets.get(DESCRIPTION) or "",
         "verdict": verdict_of(verdict),
@@ -216,7 +216,8 @@ def verdict_of(verdict: Verdict | None) -> dict[str, Any] | None:
     }
 
 
-def _aliases_of(known: KnownModel, version: str) -> list[str]:
+def aliases_of(known: KnownModel, version: str) -> list[str]:
+    """The aliases that point at a version."""
     return [alias for alias, meant in known.of_kind("alias").items() if str(meant) == version]
 
 

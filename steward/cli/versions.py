@@ -1,0 +1,91 @@
+"""``steward models versions``: a model's versions by metric, tag and verdict."""
+
+from typing import Annotated, Any
+
+import typer
+
+from steward.cli import options, tables
+from steward.cli.api_client import connect
+from steward.cli.lookup import PAGE, get_model
+
+SHOWN_METRICS = 4
+
+
+def versions(
+    ctx: typer.Context,
+    model: options.Model,
+    *,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="'auc>=0.9'; repeat it: all must hold."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="team=risk, team!=risk or team; repeat it."),
+    ] = None,
+    verdict: Annotated[
+        str | None,
+        typer.Option(help="waiting, held, rejected, promoted, rolled_back ...; none: not judged."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    registry: options.Registry = None,
+    workspace: options.Workspace = None,
+    as_json: options.Json = False,
+) -> None:
+    """List a model's versions, newest first; exit code 1 when none matches."""
+    params: dict[str, Any] = {
+        "registry": registry,
+        "workspace": workspace,
+        "metric": metric,
+        "tag": tag,
+        "verdict": verdict,
+        "limit": min(limit, PAGE),
+    }
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    with connect(ctx.obj) as api:
+        while len(items) < limit:
+            page = get_model(api, model, "versions", params={**params, "cursor": cursor})
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+    left, items = items[limit:], items[:limit]
+    if as_json:
+        following = items[-1]["version"] if left else cursor
+        tables.as_json({"items": items, "next_cursor": following})
+    else:
+        _print(items, is_more=bool(left or cursor))
+    if not items:
+        raise typer.Exit(1)
+
+
+def _print(items: list[dict[str, Any]], *, is_more: bool) -> None:
+    if not items:
+        typer.echo("No version matches.")
+        return
+    tables.table(
+        ("version", "stage", "aliases", "verdict", "metrics", "tags"),
+        [
+            (
+                item["version"],
+                item["stage"],
+                ", ".join(item["aliases"]),
+                (item["verdict"] or {"verdict": "never judged"})["verdict"],
+                _metrics(item),
+                ", ".join(
+                    f"{key}={value}"
+                    for key, value in item["tags"].items()
+                    if not key.startswith("steward.")
+                ),
+            )
+            for item in items
+        ],
+    )
+    if is_more:
+        typer.echo("There are more: raise --limit.", err=True)
+
+
+def _metrics(item: dict[str, Any]) -> str:
+    known = item["metrics"] or item["found"]
+    return ", ".join(f"{key}={value}" for key, value in list(known.items())[:SHOWN_METRICS])

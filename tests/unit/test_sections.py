@@ -1,0 +1,124 @@
+"""The account by subject, out of events of any age."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from steward.events import Event, EventType, ModelRef
+from webhook_receiver.api.sections import sections_of
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def event(type_: str, version: str = "7", *, at: int = 0, **fields: Any) -> Event:
+    known = {"before": None, "after": None, "data": {}, "caused_by": None, **fields}
+    moment = START + timedelta(seconds=at)
+    return Event(
+        id=f"{type_}@{at}",
+        type=type_,
+        source="steward",
+        model=ModelRef("fraud"),
+        version=version,
+        occurred_at=moment,
+        recorded_at=moment,
+        **known,
+    )
+
+
+def compared(one: dict[str, Any], other: dict[str, Any]) -> Any:
+    data = {"candidate": {"value": "0.9", **one}, "champion": {"value": "0.8", **other}}
+    return sections_of("7", [event(EventType.PROMOTED, data=data)], [])["compared"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ({"dataset": "q3", "digest": "d"}, {"dataset": "q3", "digest": "d"}, True),
+        ({"dataset": "q3", "digest": "d"}, {"dataset": "q3", "digest": "e"}, False),
+        ({"dataset": "q3"}, {"dataset": "q2"}, False),
+        ({"dataset": "q3"}, {"dataset": "q3"}, None),
+        ({"dataset": "q3"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_data_is_the_same_only_where_name_and_digest_agree(
+    one: dict[str, Any], other: dict[str, Any], expected: bool | None
+):
+    assert compared(one, other)["is_same_data"] is expected
+
+
+def attempt(outcome: str, second: int, detail: str = "") -> dict[str, Any]:
+    at = START + timedelta(seconds=second)
+    return {"outcome": outcome, "detail": detail, "started_at": at, "ended_at": at}
+
+
+def step(handler: str, *attempts: dict[str, Any]) -> dict[str, Any]:
+    dispatch = {"handler": handler, "attempts": list(attempts)}
+    return {"version": "7", "dispatches": [dispatch]}
+
+
+def test_a_wait_lasts_until_the_attempt_that_went_on():
+    attempts = (
+        attempt("waiting", 0, "waiting for test_auc until 13:00 UTC"),
+        attempt("succeeded", 90),
+    )
+
+    (waited,) = sections_of("7", [], [step("validate", *attempts)])["waited"]
+
+    assert (waited["for"], waited["seconds"], waited["is_over"]) == (
+        "test_auc until 13:00 UTC",
+        90.0,
+        True,
+    )
+
+
+def test_handlers_that_only_follow_a_decision_are_no_wait():
+    following = step("annotate", attempt("waiting", 0, "being decided"))
+
+    assert sections_of("7", [], [following])["waited"] == []
+
+
+def test_a_change_of_production_without_our_decision_is_a_persons():
+    promoted = event(EventType.PROMOTED, at=1, caused_by="validated")
+    changed = event(EventType.CHAMPION_CHANGED, at=1, after="7", before="6", caused_by="validated")
+    by_hand = event(EventType.CHAMPION_CHANGED, at=1, after="7", before="6", caused_by="moved")
+
+    def by(*events: Event) -> str:
+        return str(sections_of("7", events, [])["promoted"]["by"])
+
+    assert by(promoted, changed) == "steward"
+    assert by(promoted, by_hand) == by(by_hand) == "a person, in the registry"
+
+
+def test_a_version_that_was_replaced_says_when_and_by_what_and_cannot_be_undone():
+    became = event(EventType.CHAMPION_CHANGED, at=1, after="7", before="6")
+    left = event(EventType.CHAMPION_CHANGED, "8", at=9, after="8", before="7")
+
+    told = sections_of("7", [became, left], [])
+
+    assert (told["promoted"]["until"], told["promoted"]["replaced_by"]) == (left.occurred_at, "8")
+    assert told["undo"] == []
+
+
+def test_checks_follow_the_gates_with_their_numbers():
+    data = {
+        "gates": [{"name": "metric auc", "status": "pass", "detail": "known"}],
+        "checks": [{"name": "drift", "status": "fail", "value": 0.3, "threshold": 0.2, "n": 500}],
+    }
+
+    checks = sections_of("7", [event(EventType.VALIDATED, data=data)], [])["checks"]
+
+    assert [(one["name"], one["status"], one["value"], one["n"]) for one in checks] == [
+        ("metric auc", "pass", None, None),
+        ("drift", "fail", 0.3, 500),
+    ]
+
+
+def test_events_that_keep_other_things_under_these_names_are_no_fault():
+    odd = {"gates": "none", "checks": 7, "metrics": None, "found": None, "candidate": "7"}
+    events = [event(EventType.VALIDATED, data=odd), event(EventType.HELD, at=1, data=odd)]
+
+    told = sections_of("7", events, [])
+
+    assert (told["checks"], told["compared"], told["not_used"]) == ([], None, [])
