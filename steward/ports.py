@@ -4,13 +4,20 @@ Clients in ``steward/clients`` implement them on real services; ``tests/fakes.py
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from steward.events import Event, ModelRef, NewEvent
 from steward.policy import ChannelSpec, Mode, Policy
+from steward.policy.sandbox import ALL_FORMATS, Format, Level
+from steward.policy.sandbox import Sandbox as SandboxRules
+
+if TYPE_CHECKING:  # they take a second to import, and most roles never need them
+    import numpy as np
+    import pandas as pd
 
 
 class Clock(Protocol):
@@ -413,6 +420,110 @@ class Services:
     public_url: str = ""
     registry_url: str = ""
     templates_dir: Path | None = None
+
+
+# --- examination --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model version's files on this machine: its directory, their digest and size."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """What one examination may be given and may use.
+
+    ``memory_mib`` is beyond what the preloaded libraries take; ``wall_seconds`` is for the whole of
+    it, from loading to the last prediction; ``trusted`` are exact names of functions and classes
+    that the model's objects may hold beside the ones of our own list.
+    """
+
+    min_level: Level = "L1"
+    cpu_seconds: int = 60
+    memory_mib: int = 4096
+    wall_seconds: float = 120.0
+    formats: tuple[Format, ...] = ALL_FORMATS
+    trusted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rules: SandboxRules) -> "SandboxLimits":
+        """The limits that a policy's section ``sandbox`` sets."""
+        return cls(
+            min_level=rules.min_level,
+            cpu_seconds=rules.cpu_s,
+            memory_mib=rules.mem_mib,
+            wall_seconds=rules.wall_s,
+            formats=rules.formats,
+            trusted=rules.trusted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a loaded model.
+
+    ``flavor``: the one that loaded it (``sklearn``, ``python_function``). ``classes``: a
+    classifier's, in the order of its probabilities, as text; None for anything else.
+    ``input_columns``: names and MLflow types of its signature, None without one; a column
+    without a name is called by its position. ``requirements``: library to version, as recorded
+    when it was logged; ``libraries``: the versions that it was loaded with.
+    """
+
+    flavor: str
+    classes: tuple[str, ...] | None = None
+    input_columns: tuple[tuple[str, str], ...] | None = None
+    requirements: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+
+
+class SandboxedModel(Protocol):
+    """One model, loaded in one child process, for one examination.
+
+    Its methods raise ModelUnfitError when the model is at fault (an exception, a crash, a limit,
+    a wrong output) and TransientError when the sandbox is away.
+    """
+
+    @property
+    def info(self) -> ModelFacts:
+        """What is known of it since it was loaded."""
+        ...
+
+    def predict(self, features: "pd.DataFrame") -> "np.ndarray":
+        """Score rows without labels.
+
+        float64, of shape (n,) for a regression (the value) or a binary classifier (the probability
+        of the positive class, ``classes[1]``), and (n, k) for the k classes of others. NaN and
+        infinite values come through: a check judges them.
+        """
+        ...
+
+    def time(self, features: "pd.DataFrame", *, rounds: int) -> list[float]:
+        """Milliseconds of each of ``rounds`` calls with these rows, measured beside the model."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Where models that nobody trusts are loaded. ``level`` L1: a process; L2: without network."""
+
+    @property
+    def level(self) -> Level:
+        """The level in force on this machine."""
+        ...
+
+    def open(
+        self, files: ModelFiles, limits: SandboxLimits
+    ) -> AbstractContextManager[SandboxedModel]:
+        """Check the files' content, then load them in a new child; it ends with the context.
+
+        Raises ModelUnfitError: refused content, or it does not load within its limits;
+        PermanentError: this machine does not reach ``min_level``; TransientError: no child now.
+        """
+        ...
 
 
 # --- what a handler returns ---------------------------------------------------------------------

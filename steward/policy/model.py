@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
 )
 
 from steward.events import ModelRef
+from steward.policy.sandbox import Sandbox
+from steward.policy.section import Section
 
 
 class Mode(StrEnum):
@@ -89,12 +89,6 @@ Lineage = Literal[
     "run_id",
     "model_id",
 ]
-
-
-class Section(BaseModel):
-    """One mapping of the policy file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Match(Section):
@@ -220,6 +214,7 @@ class Policy(Section):
     require: Require = Require()
     wait_seconds: Seconds = 3600.0
     on_missing: Literal["hold", "reject"] = "hold"
+    sandbox: Sandbox = Sandbox()
     promote: Promote = Promote(first_version="hold")
     reload: Reload = Reload()
     guard: Guard = Guard()
