@@ -294,6 +294,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def use_holdout(self, model: ModelRef, version: str, sha256: str) -> int:
+        """Commit that a version is decided on by these rows; how many versions of it were so far.
+
+        The same version counts once.
+        """
+        ...
+
     def refuse_effect(self, key: str, answer: str) -> None:
         """Commit that it certainly did not happen: the next try of it is ``"new"``."""
         ...
@@ -420,6 +427,9 @@ class Services:
     public_url: str = ""
     registry_url: str = ""
     templates_dir: Path | None = None
+    sandbox: "Sandbox | None" = None
+    datasets: "Datasets | None" = None
+    store: "ModelStore | None" = None
 
 
 # --- examination --------------------------------------------------------------------------------
@@ -523,6 +533,65 @@ class Sandbox(Protocol):
         Raises ModelUnfitError: refused content, or it does not load within its limits;
         PermanentError: this machine does not reach ``min_level``; TransientError: no child now.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows of a dataset with named columns, and what identifies their content.
+
+    ``sha256`` is of the bytes they were read from; ``digests`` are MLflow's short ones of the whole
+    table and of the table without ``label``, as a run's dataset inputs would name them.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    frame: "pd.DataFrame"
+    digests: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that a run says it used; ``uri`` is None where it cannot be loaded again."""
+
+    name: str
+    digest: str
+    context: str
+    uri: str | None = None
+
+
+class Datasets(Protocol):
+    """Where rows come from."""
+
+    def load(self, uri: str, *, label: str | None = None, sha256: str | None = None) -> Table:
+        """The table at an address.
+
+        PermanentError: it is not there, not a table, too large, or not the content that ``sha256``
+        pins. TransientError: its store is away.
+        """
+        ...
+
+    def of_run(self, model: ModelRef, run_id: str) -> list[DatasetInput]:
+        """The datasets that a run used, then its artifacts ``holdout/*.parquet`` (as holdout)."""
+        ...
+
+
+class ModelStore(Protocol):
+    """A version's files, and what an examination leaves beside them."""
+
+    def files(self, version: VersionInfo, into: Path) -> ModelFiles:
+        """Download the version's files. PermanentError: not there, or too large."""
+        ...
+
+    def keep_metrics(
+        self, version: VersionInfo, metrics: Mapping[str, float], *, dataset: str, digest: str
+    ) -> None:
+        """Log metrics on the version's run and logged model, with the dataset they are from."""
+        ...
+
+    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> None:
+        """Log files as artifacts of the version's run, in its folder ``validation``."""
         ...
 
 

@@ -91,10 +91,10 @@ def _of_policy(policy: Policy, path: Path) -> Problems:
 def _of_checks(policy: Policy, path: Path) -> Problems:
     """What is examined must be computable, and better the way that the policy says it is."""
     when, checks = policy.promote.when, policy.checks
-    if checks is None or checks.holdout is None:
-        if when is not None and when.compare == "holdout":
-            here = (*path[:-1], "promote", "when", "compare")
-            yield here, "compare: holdout needs checks.holdout (uri, label, metric)"
+    has_holdout = checks is not None and checks.holdout is not None
+    if when is not None and when.compare == "holdout" and not has_holdout:
+        here = (*path[:-1], "promote", "when", "compare")
+        yield here, "compare: holdout needs checks.holdout (uri, label, metric)"
     if checks is None:
         return
     for inner, text in wrong_in(checks):

@@ -19,7 +19,7 @@ BETTER: dict[str, Better] = {
     "r2": "higher",
     "log_loss": "lower",
     "brier_score": "lower",
-    "rmse": "lower",
+    "root_mean_squared_error": "lower",
 }
 """What can be computed on a holdout, and which way is better."""
 
@@ -36,7 +36,7 @@ _ALSO_CALLED = {
     "logloss": "log_loss",
     "brier": "brier_score",
     "brier_score_loss": "brier_score",
-    "root_mean_squared_error": "rmse",
+    "rmse": "root_mean_squared_error",
     "roc_auc_score": "roc_auc",
 }
 _SAMPLES = ("test_", "val_", "validation_", "holdout_", "eval_")
