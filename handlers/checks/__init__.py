@@ -13,7 +13,7 @@ Status = Literal["pass", "fail", "warn", "skip", "error"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check of one version. Only ``pass`` and ``warn`` let a version through.
+    """One check of one version. ``fail`` and ``error`` speak against it; no data is never a pass.
 
     ``name``: what was checked, unique in one examination: ``quality.roc_auc``, ``drift.age``;
     ``value``: what was measured, None when nothing could be; ``threshold``: the bound it was held
