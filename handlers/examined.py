@@ -3,6 +3,7 @@
 Imports no numbers; :mod:`handlers.examination` computes.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -43,15 +44,19 @@ class OnHoldout:
             "champion": self.champion,
             "policy": self.policy,
             "holdout": asdict(self.holdout),
-            **self.comparison.as_dict(),
-        } | {"scores": {"candidate": self.comparison.candidate, "champion": self.comparison.champion}}
+            **storable(self.comparison.as_dict()),
+        } | {
+            "scores": {"candidate": self.comparison.candidate, "champion": self.comparison.champion}
+        }
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`as_dict`."""
         names = Comparison.__dataclass_fields__
         values = {name: kept[name] for name in names if name in kept} | kept["scores"]
-        return cls(kept["champion"], Comparison(**values), HoldoutUse(**kept["holdout"]), kept["policy"])
+        return cls(
+            kept["champion"], Comparison(**values), HoldoutUse(**kept["holdout"]), kept["policy"]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,19 @@ class Examination:
     def as_data(self) -> dict[str, Any]:
         """The keys that ``model_version.validated`` carries of it."""
         return {
-            "checks": [result.as_dict() for result in self.results],
+            "checks": [storable(result.as_dict()) for result in self.results],
             "comparison": self.on_holdout.as_dict() if self.on_holdout else None,
             "holdout": asdict(self.holdout) if self.holdout else None,
             "model_sha256": self.model_sha256,
             "sandbox": self.level,
         }
+
+
+def storable(value: Any) -> Any:
+    """A JSON value without NaN and infinity, which a journal on PostgreSQL refuses: None."""
+    if isinstance(value, Mapping):
+        return {key: storable(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_by_holdout(policy: Policy) -> bool:

@@ -92,9 +92,7 @@ def check_drop(
     return CheckResult(name, status, float(drop), limit, n, detail)
 
 
-def check_flips(
-    probe: str, scores: Array, perturbed: list[Array], limit: float
-) -> CheckResult:
+def check_flips(probe: str, scores: Array, perturbed: list[Array], limit: float) -> CheckResult:
     """The share of rows that change their class from ``scores`` to the worst of ``perturbed``."""
     name, n = f"robustness.{probe}.flip_rate", len(scores)
     if not perturbed:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from steward.clients.mlflow_errors import translated, without_credentials
+from steward.clients.mlflow_registry import in_workspace
 from steward.errors import PermanentError, StewardError, TransientError
 from steward.events import ModelRef
 from steward.ports import DatasetInput, Table
@@ -62,13 +63,15 @@ class MlflowDatasets:
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        with translated_artifacts(self._uri):
+        with in_workspace(model.workspace), translated_artifacts(self._uri):
             run = client.get_run(run_id)
             stored = client.list_artifacts(run_id, _HOLDOUTS)
         inputs = run.inputs.dataset_inputs if run.inputs else []
         found = [_dataset_input(used) for used in inputs]
         return found + [
-            DatasetInput(PurePosixPath(file.path).name, "", _HOLDOUTS, f"runs:/{run_id}/{file.path}")
+            DatasetInput(
+                PurePosixPath(file.path).name, "", _HOLDOUTS, f"runs:/{run_id}/{file.path}"
+            )
             for file in stored
             if file.path.endswith(".parquet")
         ]

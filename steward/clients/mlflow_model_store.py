@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from steward.clients.datasets import translated_artifacts
 from steward.clients.mlflow_evidence import MAX_COPIES, logged_model_id
+from steward.clients.mlflow_registry import in_workspace
 from steward.errors import PermanentError
 from steward.ports import ModelFiles, VersionInfo
 
@@ -42,7 +43,7 @@ class MlflowModelStore:
     def files(self, version: VersionInfo, into: Path) -> ModelFiles:
         from mlflow.artifacts import download_artifacts
 
-        with translated_artifacts(self._uri):
+        with in_workspace(version.model.workspace), translated_artifacts(self._uri):
             location = self._location(version.source)
             size = sum(self._sizes(location, ""))
             if size > self._max_bytes:
@@ -63,7 +64,7 @@ class MlflowModelStore:
         from mlflow.entities import Metric
 
         model_id = logged_model_id(version.source)
-        with translated_artifacts(self._uri):
+        with in_workspace(version.model.workspace), translated_artifacts(self._uri):
             run_id = version.run_id or self._source_run(model_id)
             if run_id is None or not metrics:
                 return
@@ -85,7 +86,11 @@ class MlflowModelStore:
             self._client.log_batch(run_id, metrics=told)
 
     def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> None:
-        with translated_artifacts(self._uri), tempfile.TemporaryDirectory() as directory:
+        with (
+            in_workspace(version.model.workspace),
+            translated_artifacts(self._uri),
+            tempfile.TemporaryDirectory() as directory,
+        ):
             run_id = version.run_id or self._source_run(logged_model_id(version.source))
             if run_id is None:
                 return
