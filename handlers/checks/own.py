@@ -38,7 +38,9 @@ def find_own(names: Sequence[str]) -> tuple[OwnCheck, ...]:
     an error: a check that the policy asks for is never silently left out.
     """
     installed = entry_points(group=GROUP)
-    return tuple(_found(name, [point for point in installed if point.name == name]) for name in names)
+    return tuple(
+        _found(name, [point for point in installed if point.name == name]) for name in names
+    )
 
 
 def _found(name: str, points: Sequence[EntryPoint]) -> OwnCheck:

@@ -64,8 +64,6 @@ def _held(value: float, bound: Bound, metric: Metric) -> tuple[Status, float | N
         return "fail", bound.min, f"{rounded:.6g} is below {bound.min:g}"
     if bound.max is not None and rounded > bound.max:
         return "fail", bound.max, f"{rounded:.6g} is above {bound.max:g}"
-    first, second = (
-        (bound.min, bound.max) if metric.better == "higher" else (bound.max, bound.min)
-    )
+    first, second = (bound.min, bound.max) if metric.better == "higher" else (bound.max, bound.min)
     threshold = first if first is not None else second
     return "pass", threshold, f"{rounded:.6g}, {metric.better} is better"
