@@ -1,4 +1,4 @@
-"""The rule ``point_and_ci``: does a comparison on the same rows show a better version?
+"""The rule ``point_and_ci``: rules whether a comparison on the same rows shows a better version.
 
 Called by decisions and by back-tests. Pure, and imports no numbers: ``handlers.comparison``
 measures, this module rules.

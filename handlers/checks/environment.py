@@ -1,4 +1,4 @@
-"""Do the libraries here match those that the version was made with?
+"""Compares the libraries here with those that the version was made with.
 
 Called by the suite. A pickled or skops-saved estimator is read by the library's code of today.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.context import Array, Stopwatch
 
 _ROUNDS_OF_MEDIAN = 20
@@ -77,7 +77,7 @@ def _ratio(
     ratio = mine / theirs
     detail = f"{word} {mine:.2f} ms, the champion's {theirs:.2f} ms: {ratio:.2f} times"
     numbers = {"candidate_ms": mine, "champion_ms": theirs}
-    status = "pass" if ratio <= limit else "fail"
+    status: Status = "pass" if ratio <= limit else "fail"
     return CheckResult(name, status, ratio, limit, n, detail, numbers=numbers)
 
 
@@ -87,7 +87,7 @@ def _absolute(candidate_ms: Array, limit: float) -> CheckResult:
     if problem:
         return CheckResult(name, "error", threshold=limit, n=n, detail=problem)
     value = float(np.percentile(candidate_ms, 95))
-    status = "pass" if value <= limit else "fail"
+    status: Status = "pass" if value <= limit else "fail"
     return CheckResult(name, status, value, limit, n, f"p95 {value:.2f} ms on this machine")
 
 

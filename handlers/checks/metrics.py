@@ -1,5 +1,6 @@
-"""The metrics of a holdout, by scikit-learn's names and functions; quality, sanity and
-robustness measure with them, and so does the paired bootstrap.
+"""The metrics of a holdout, by scikit-learn's names and functions.
+
+Quality, sanity and robustness measure with them, and so does the paired bootstrap.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ def predicted_classes(scores: Array) -> Array:
     """The class that a model decides for: above one half of two, the likeliest of more."""
     if scores.ndim == 1:
         return (scores >= _HALF).astype(np.int64)
-    return np.argmax(scores, axis=1)
+    return np.asarray(np.argmax(scores, axis=1))
 
 
 def _average(scores: Array) -> str:

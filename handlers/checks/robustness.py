@@ -1,4 +1,4 @@
-"""Does the version keep its judgement when rows are noisy, incomplete or ordered otherwise?
+"""Looks whether a version keeps its judgement of noisy, incomplete and reordered rows.
 
 Called by the suite, which scores what ``noisy``, ``with_gaps`` and ``reordered`` make.
 """
@@ -30,6 +30,7 @@ class RobustnessLimits:
     missing_share: float = 0.05
     missing_drop_max: float | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
+    metric: str | None = None  # None: ROC AUC or R2
 
 
 def noisy(features: pd.DataFrame, sd: float, seed: int) -> pd.DataFrame:
@@ -75,6 +76,7 @@ def check_drop(
     labels: Array,
     scores: Array,
     perturbed: list[Array],
+    *,
     limit: float,
 ) -> CheckResult:
     """How much worse ``metric`` becomes from ``scores`` to the worst of ``perturbed``."""

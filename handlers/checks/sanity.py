@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.context import Array, Task
 from handlers.checks.metrics import MAIN, METRICS
 
@@ -62,5 +62,5 @@ def _leak(task: Task, labels: Array | None, scores: Array, limits: SanityLimits)
         return CheckResult("sanity.leak", "error", None, limits.leak_at, n, detail)
     is_leak = limits.leak_at is not None and value >= limits.leak_at
     detail = f"{metric.name} {value:.6f}" + (": too good to be true" if is_leak else "")
-    status = "fail" if is_leak else "pass"
+    status: Status = "fail" if is_leak else "pass"
     return CheckResult("sanity.leak", status, value, limits.leak_at, n, detail)

@@ -3,7 +3,7 @@
 Called by the suite. Callers send what the champion takes, and go on doing so after a promotion.
 """
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.context import InputColumn
 
 _WIDER = {("integer", "long"), ("float", "double"), ("integer", "double")}
@@ -19,14 +19,15 @@ def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResu
     if candidate is None:
         return CheckResult("schema", "error", detail="the version has no signature to compare")
     before = {column.name: column for column in champion}
-    breaks, changes = [], []
+    breaks: list[str] = []
+    changes: list[str] = []
     for column in candidate:
         text, is_break = _change(before.get(column.name), column)
         if text:
             (breaks if is_break else changes).append(text)
     gone = sorted(set(before) - {column.name for column in candidate})
     changes += [f"{name} is no longer read" for name in gone]
-    status = "fail" if breaks else "warn" if changes else "pass"
+    status: Status = "fail" if breaks else "warn" if changes else "pass"
     detail = "; ".join([*breaks, *changes]) or "takes what the champion takes"
     return CheckResult("schema", status, float(len(breaks)), 0.0, len(candidate), detail)
 
