@@ -59,7 +59,7 @@ def examine(
         tools = _tools(services)
         rows = _rows(tools, candidate, run_id)
         with _workplace() as place:
-            return _examine(services, tools, rows, candidate, champion, place)
+            return _examine(services, tools, rows, (candidate, champion), place)
     except _Stopped as stopped:
         return Examination((stopped.result,))
 
@@ -92,11 +92,10 @@ def _examine(
     services: Services,
     tools: _Tools,
     rows: Rows,
-    candidate: VersionInfo,
-    champion: VersionInfo | None,
+    sides: tuple[VersionInfo, VersionInfo | None],
     place: Path,
 ) -> Examination:
-    policy = services.policy
+    policy, (candidate, champion) = services.policy, sides
     limits = SandboxLimits.of(policy.sandbox)
     with ExitStack() as stack:
         files = _files(tools.store, candidate, place / "candidate")

@@ -121,7 +121,7 @@ def _on_holdout(
         compared = OnHoldout.read(kept)
         if (compared.champion, compared.policy) == (found.version, services.policy.ref):
             return compared, ""
-    from handlers.examination import examine  # noqa: PLC0415  # numbers: 2 s to import
+    from handlers.examination import examine  # numbers: 2 s to import
 
     candidate, champion = found.versions[version], found.versions[found.version or ""]
     run_id = services.registry.evidence(candidate).lineage.get("run_id")

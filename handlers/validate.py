@@ -81,8 +81,8 @@ def _conclude(event: Event, services: Services, judged: Judged, deadline: dateti
 
 def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
     """What failed rejects; what could not be checked holds: missing data is never a pass."""
-    from handlers.examination import examine  # noqa: PLC0415  # numbers: 2 s to import
-    from handlers.findings import keep  # noqa: PLC0415  # as above
+    from handlers.examination import examine  # numbers: 2 s to import
+    from handlers.findings import keep
 
     version = judged.version
     champion = _champion(services, version)
