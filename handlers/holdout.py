@@ -36,8 +36,8 @@ def find_rows(datasets: Datasets, rules: Holdout, model: ModelRef, run_id: str |
     uri = rules.uri or _named_by_run(inputs)
     if uri is None:
         raise PermanentError(
-            "no holdout: the policy names no uri, and the run has no dataset of context validation, "
-            " test, eval or holdout that can be loaded, or artifact holdout/*.parquet"
+            "no holdout: the policy names no uri, and the run has neither a dataset of context "
+            "validation, test, eval or holdout that can be loaded nor artifact holdout/*.parquet"
         )
     holdout = datasets.load(uri, label=rules.label, sha256=rules.sha256)
     if rules.label not in holdout.frame.columns:

@@ -8,6 +8,7 @@ import io
 import json
 import tempfile
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -167,7 +168,8 @@ def _digests(frame: Any, label: str | None) -> frozenset[str]:
     from mlflow.data.digest_utils import compute_pandas_digest
 
     frames = [frame] + ([frame.drop(columns=label)] if label in frame.columns else [])
-    return frozenset(compute_pandas_digest(one) for one in frames)
+    with warnings.catch_warnings(action="ignore"):  # MLflow's way of asking pandas is outdated
+        return frozenset(compute_pandas_digest(one) for one in frames)
 
 
 def _dataset_input(used: Any) -> DatasetInput:
