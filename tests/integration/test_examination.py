@@ -152,7 +152,7 @@ def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
 
     verdict, code, reasons = clinic.verdict(second)
 
-    assert clinic.verdict(first)[0] == "promoted"
+    assert clinic.verdict(first)[0] == "promoted", clinic.verdict(first)
     assert (verdict, code) == ("promoted", "beats_production"), reasons
     assert "holdout.parquet (285 rows) was used for 2 decisions" in reasons
     client = client_of(clinic.server)

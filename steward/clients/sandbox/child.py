@@ -63,9 +63,11 @@ class _Model:
 
     def __init__(self, files: Path, flavor: str, columns: list[str] | None) -> None:
         self._columns = columns
-        self._estimator = mlflow.sklearn.load_model(str(files)) if flavor == "sklearn" else None
-        self._pyfunc = None if flavor == "sklearn" else mlflow.pyfunc.load_model(str(files))
-        classes = getattr(self._estimator, "classes_", None)
+        self._estimator: Any = (
+            mlflow.sklearn.load_model(str(files)) if flavor == "sklearn" else None
+        )
+        self._pyfunc: Any = None if flavor == "sklearn" else mlflow.pyfunc.load_model(str(files))
+        classes: Any = getattr(self._estimator, "classes_", None)
         is_classifier = classes is not None and hasattr(self._estimator, "predict_proba")
         self.classes = [str(one) for one in classes] if is_classifier else None
 
@@ -79,8 +81,10 @@ class _Model:
         return scores[:, 1] if scores.ndim == 2 and scores.shape[1] == 2 else scores  # noqa: PLR2004
 
     def _as_fitted(self, features: "pd.DataFrame") -> Features:
-        """The columns in the signature's order, as MLflow serves them; plain numbers if it has no
-        names."""
+        """The columns in the signature's order, as MLflow serves them; only numbers without names.
+
+        What was fitted without names must be given none.
+        """
         if self._columns is not None:
             if missing := [name for name in self._columns if name not in features.columns]:
                 raise ValueError(f"the model's signature asks for the columns {missing}")

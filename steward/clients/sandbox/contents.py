@@ -10,7 +10,8 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from steward.clients.sandbox.pickled import UnreadablePickleError, globals_of
 from steward.errors import ModelUnfitError
@@ -113,13 +114,13 @@ def _check_skops(path: Path, limits: SandboxLimits) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = {one.filename: one.file_size for one in archive.infolist()}
-        if sizes.get("schema.json", 0) > _SCHEMA_BYTES or sum(sizes.values()) > _UNPACKED_BYTES:
-            raise _refusal(f"{path.name} unpacks to more than can be checked")
-        names = get_untrusted_types(file=path)
-    except ModelUnfitError:
-        raise
+        is_huge = sizes.get("schema.json", 0) > _SCHEMA_BYTES
+        is_huge = is_huge or sum(sizes.values()) > _UNPACKED_BYTES
+        names = None if is_huge else get_untrusted_types(file=path)
     except Exception as error:  # whatever a forged file makes a parser raise
         raise _refusal(f"{path.name} cannot be checked: {error}") from error
+    if names is None:
+        raise _refusal(f"{path.name} unpacks to more than can be checked")
     _refuse_unknown(path, frozenset(names), limits)
 
 
@@ -141,7 +142,9 @@ def trusted_names() -> frozenset[str]:
     text = (package_files(__package__) / "trusted_names.yaml").read_text()
     groups = YAML(typ="safe", pure=True).load(text)
     return frozenset(
-        f"{module}.{name}" for modules in groups.values() for module in modules
+        f"{module}.{name}"
+        for modules in groups.values()
+        for module in modules
         for name in modules[module].split()
     )
 

@@ -33,7 +33,9 @@ def column_names(told: Mapping[str, Any]) -> list[str] | None:
 
 def _input_columns(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
     inputs = _inputs(told)
-    named = ((str(one.get("name", index)), str(one.get("type"))) for index, one in enumerate(inputs))
+    named = (
+        (str(one.get("name", index)), str(one.get("type"))) for index, one in enumerate(inputs)
+    )
     return tuple(named) or None
 
 

@@ -63,12 +63,13 @@ class Keeper:
         """Watch until the child ends, or breaks a limit, or its owner has enough."""
         ending = None
         while ending is None:
-            watched = [self._lifeline, self._printed] if self._printed >= 0 else [self._lifeline]
+            lifeline = self._lifeline.fileno()
+            watched = [lifeline, self._printed] if self._printed >= 0 else [lifeline]
             readable = select.select(watched, [], [], LOOK_SECONDS)[0]
             if self._printed in readable:
                 self._read_printed()
             ending = self._fault() or self._end_of_child()
-            if self._lifeline in readable and ending is None:
+            if lifeline in readable and ending is None:
                 asked = self._lifeline.recv(1)
                 if asked == b"?":  # is all well?
                     self._lifeline.sendall(b'{"reason": null}\n')
@@ -121,9 +122,7 @@ class Keeper:
         return {"reason": "crash", "told": f"it ended its process ({how}) without an answer"}
 
 
-def _become_child(
-    order: dict[str, Any], channel: socket.socket, output: int, home: Path
-) -> None:
+def _become_child(order: dict[str, Any], channel: socket.socket, output: int, home: Path) -> None:
     """In the fork: give up everything, then load the model. Never returns."""
     code = 70
     try:

@@ -167,4 +167,6 @@ def _packed(features: "pd.DataFrame") -> tuple[bytes, list[Any] | None]:
         plain.columns = [str(index) for index in range(len(names))]
     file = io.BytesIO()
     plain.to_feather(file, compression="uncompressed")
-    return file.getvalue(), None if is_text else [getattr(n, "item", lambda n=n: n)() for n in names]
+    return file.getvalue(), None if is_text else [
+        getattr(n, "item", lambda n=n: n)() for n in names
+    ]

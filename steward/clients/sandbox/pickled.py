@@ -26,7 +26,7 @@ def globals_of(data: bytes) -> frozenset[str]:
 
     """
     reading = _Reading()
-    end = -1
+    end: int | None = None
     try:
         for opcode, argument, position in pickletools.genops(data):
             reading.take(opcode.name, argument)
