@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
 
+from handlers.checks.metrics import METRICS
 from handlers.comparison import compare_auc, compare_by_bootstrap
 
 
@@ -42,6 +43,7 @@ def scored_rows(draw):
     return labels, one, other
 
 
+@settings(deadline=None)
 @given(scored_rows())
 def test_delong_by_midranks_is_the_definition_over_all_pairs(rows):
     candidate, champion, variance = plain_delong(*rows)
@@ -54,6 +56,7 @@ def test_delong_by_midranks_is_the_definition_over_all_pairs(rows):
     assert compared.variance == pytest.approx(variance, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(scored_rows())
 def test_each_auc_is_scikit_learns(rows):
     labels, candidate, champion = rows
@@ -64,6 +67,7 @@ def test_each_auc_is_scikit_learns(rows):
     assert compared.champion == pytest.approx(roc_auc_score(labels, champion), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(scored_rows())
 def test_changing_sides_changes_the_sign_alone(rows):
     labels, candidate, champion = rows
@@ -76,6 +80,7 @@ def test_changing_sides_changes_the_sign_alone(rows):
     assert there.interval_low == pytest.approx(-back.interval_high, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(scored_rows(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_a_monotone_scale_do_not_matter(rows, random):
     labels, candidate, champion = rows
@@ -89,6 +94,7 @@ def test_the_order_of_rows_and_a_monotone_scale_do_not_matter(rows, random):
     assert moved.se == pytest.approx(plain.se, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(scored_rows())
 def test_calling_the_other_class_positive_keeps_the_difference(rows):
     labels, candidate, champion = rows
@@ -243,3 +249,31 @@ def test_the_bootstrap_of_one_class_is_a_problem():
 
     assert compared.problem
     assert compared.delta is None
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("log_loss", 2),
+        ("log_loss", 3),
+        ("accuracy", 2),
+        ("accuracy", 3),
+        ("brier_score", 2),
+        ("root_mean_squared_error", 2),
+    ],
+)
+def test_a_metric_by_rows_is_the_metric(name, classes):
+    metric = METRICS[name]
+    generator = np.random.default_rng(8)
+    labels = generator.integers(classes, size=60)
+    one, other = generator.dirichlet(np.ones(classes), size=(2, 60))
+    scores = (one, other) if classes == 3 else (one[:, 1], other[:, 1])
+    arguments = {"better": metric.better, "resamples": 30}
+
+    plain = compare_by_bootstrap(name, metric.function, labels, *scores, **arguments)
+    quick = compare_by_bootstrap(
+        name, metric.function, labels, *scores, by_row=metric.by_row, **arguments
+    )
+
+    assert quick.se == pytest.approx(plain.se, rel=1e-9)
+    assert quick.lower == pytest.approx(plain.lower, rel=1e-9)

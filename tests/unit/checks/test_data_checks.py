@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, root_mean_squared_error
 
@@ -129,6 +129,7 @@ def test_no_answers_are_no_pass():
 COUNTS = st.lists(st.integers(0, 500), min_size=4, max_size=4).map(np.array)
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS)
 def test_psi_is_never_negative_and_symmetric(one, other):
     psi = psi_of_counts(one, other)
@@ -137,6 +138,7 @@ def test_psi_is_never_negative_and_symmetric(one, other):
     assert psi == pytest.approx(psi_of_counts(other, one))
 
 
+@settings(deadline=None)
 @given(COUNTS)
 def test_psi_of_the_same_counts_is_zero(counts):
     assert psi_of_counts(counts, counts) == 0
