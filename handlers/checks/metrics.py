@@ -5,6 +5,7 @@ Quality, sanity and robustness measure with them, and so does the paired bootstr
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from sklearn import metrics
 
 from handlers.checks.context import Task
+from handlers.comparison import ByRow
 
 Array = npt.NDArray[Any]
 _HALF = 0.5
@@ -19,12 +21,16 @@ _HALF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: ``function(labels, scores)`` on what a model answers, see ``Handle.predict``."""
+    """One metric: ``function(labels, scores)`` on what a model answers, see ``Handle.predict``.
+
+    ``by_row``: the same, where it is a function of a mean over rows.
+    """
 
     name: str
     better: Literal["higher", "lower"]
     tasks: frozenset[Task]
     function: Callable[[Array, Array], float]
+    by_row: ByRow | None = None
 
 
 def predicted_classes(scores: Array) -> Array:
@@ -74,6 +80,23 @@ def _r2(labels: Array, scores: Array) -> float:
     return float(metrics.r2_score(labels, scores))
 
 
+def _row_log_loss(labels: Array, scores: Array) -> Array:
+    if scores.ndim == 1:
+        likely = np.where(labels == 1, scores, 1 - scores)
+    else:
+        likely = scores[np.arange(len(labels)), labels]
+    smallest = np.finfo(scores.dtype).eps  # as scikit-learn clips
+    return np.asarray(-np.log(np.clip(likely, smallest, 1 - smallest)))
+
+
+def _row_squared_error(labels: Array, scores: Array) -> Array:
+    return np.asarray((labels - scores) ** 2)
+
+
+def _row_accuracy(labels: Array, scores: Array) -> Array:
+    return np.asarray(labels == predicted_classes(scores), dtype=float)
+
+
 _BINARY: frozenset[Task] = frozenset({"binary"})
 _CLASSES: frozenset[Task] = frozenset({"binary", "multiclass"})
 _VALUES: frozenset[Task] = frozenset({"regression"})
@@ -82,12 +105,12 @@ METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("roc_auc", "higher", _CLASSES, _roc_auc),
-        Metric("log_loss", "lower", _CLASSES, _log_loss),
-        Metric("brier_score", "lower", _BINARY, _brier_score),
+        Metric("log_loss", "lower", _CLASSES, _log_loss, ByRow(_row_log_loss)),
+        Metric("brier_score", "lower", _BINARY, _brier_score, ByRow(_row_squared_error)),
         Metric("average_precision", "higher", _BINARY, _average_precision),
-        Metric("accuracy", "higher", _CLASSES, _accuracy),
+        Metric("accuracy", "higher", _CLASSES, _accuracy, ByRow(_row_accuracy)),
         Metric("f1", "higher", _CLASSES, _f1),
-        Metric("root_mean_squared_error", "lower", _VALUES, _rmse),
+        Metric("root_mean_squared_error", "lower", _VALUES, _rmse, ByRow(_row_squared_error, sqrt)),
         Metric("r2", "higher", _VALUES, _r2),
     )
 }

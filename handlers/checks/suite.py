@@ -88,11 +88,14 @@ def _schema(examined: Examined) -> CheckResult:
 def _timed(name: str, run: Run) -> list[CheckResult]:
     """The results of one check, each with its share of the seconds that all of them took."""
     started = time.perf_counter()
+    results: list[CheckResult] = []
     try:
-        results = list(run())
+        for result in run():  # one by one: what was found before the model broke is kept
+            results.append(result)  # noqa: PERF402
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001 - the model or its data may break in any way
-        results = [CheckResult(name, "error", detail=f"{type(error).__name__}: {error}"[:300])]
+        detail = f"{type(error).__name__}: {error}"[:300]
+        results.append(CheckResult(name, "error", detail=detail))
     seconds = (time.perf_counter() - started) / max(len(results), 1)
     return [replace(result, seconds=seconds) for result in results]
