@@ -39,14 +39,14 @@ class OnHoldout:
     policy: str
 
     def as_dict(self) -> dict[str, Any]:
-        """What an event keeps of it."""
+        """What an event keeps of it; the two values stand in ``scores``, beside the version."""
+        kept = storable(self.comparison.as_dict())
         return {
+            **kept,
+            "scores": {side: kept[side] for side in ("candidate", "champion")},
             "champion": self.champion,
             "policy": self.policy,
             "holdout": asdict(self.holdout),
-            **storable(self.comparison.as_dict()),
-        } | {
-            "scores": {"candidate": self.comparison.candidate, "champion": self.comparison.champion}
         }
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from steward.signing import sign
-from tests.models import _ensure_model, tracking_to, client_of
+from tests.models import _ensure_model, client_of, tracking_to
 from tests.servers import Child, free_port
 
 SECRET = "replica-secret-of-the-tests"

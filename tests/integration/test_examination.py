@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
@@ -42,7 +43,10 @@ policies:
     tags: {{checks: true}}
     promote: {{when: {{metric: auc, margin: {margin}, compare: holdout}}, first_version: promote}}
 """
-POOR, SIMILAR = ["mean smoothness", "mean symmetry"], ["mean smoothness", "mean symmetry", "texture error"]
+POOR, SIMILAR = (
+    ["mean smoothness", "mean symmetry"],
+    ["mean smoothness", "mean symmetry", "texture error"],
+)
 GOOD = ["mean radius", "mean texture", "mean concavity"]
 
 
@@ -70,7 +74,7 @@ class Clinic:
                 estimator,
                 name="model",
                 input_example=rows[columns].head(2),
-                pip_requirements=["scikit-learn"],
+                pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
             )
             version = mlflow.register_model(logged.model_uri, self.model.name)
         self.deliver(str(version.version))

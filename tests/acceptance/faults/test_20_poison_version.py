@@ -22,7 +22,7 @@ from steward.errors import StewardError
 from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.looking import holder_of, outcomes_of
 from tests.acceptance.faults.site import Site
-from tests.models import tracking_to, client_of
+from tests.models import client_of, tracking_to
 from tests.servers import CapturedRequest, Child, eventually, free_port
 from workers.sweep import DEATHS_ALLOWED
 
