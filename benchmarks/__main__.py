@@ -4,7 +4,16 @@ import sys
 from importlib import import_module
 
 NAMES = (
-    *("intake", "drain", "start_delay", "heartbeats", "to_serving", "idle_poll", "memory"),
+    *(
+        "intake",
+        "drain",
+        "start_delay",
+        "heartbeats",
+        "to_serving",
+        "idle_poll",
+        "memory",
+        "sandbox",
+    ),
     "large_journal",  # last: it takes ten minutes and 8 GB of disk
 )
 

@@ -438,9 +438,9 @@ class ModelFiles:
 class SandboxLimits:
     """What one examination may be given and may use.
 
-    ``memory_mib`` is beyond what the preloaded libraries take; ``wall_seconds`` is for the whole of
-    it, from loading to the last prediction; ``trusted`` are exact names of functions and classes
-    that the model's objects may hold beside the ones of our own list.
+    ``cpu_seconds`` is for all of it; ``memory_mib`` is beyond what the preloaded libraries take;
+    ``wall_seconds`` is for loading, and again for each answer; ``trusted`` are exact names of
+    functions, classes and loader modules that a model may use beside the ones of our own list.
     """
 
     min_level: Level = "L1"
