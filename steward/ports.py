@@ -485,7 +485,8 @@ class SandboxedModel(Protocol):
     """One model, loaded in one child process, for one examination.
 
     Its methods raise ModelUnfitError when the model is at fault (an exception, a crash, a limit,
-    a wrong output) and TransientError when the sandbox is away.
+    a wrong output), PermanentError when rows cannot be sent (a column of mixed types), and
+    TransientError when the sandbox is away.
     """
 
     @property

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from steward.clients.sandbox.client import ProcessSandbox
-from steward.errors import TransientError
+from steward.errors import ModelUnfitError, PermanentError, TransientError
 from steward.ports import SandboxLimits
 from tests.integration import sandbox_models
 from tests.model_files import write_model
@@ -62,3 +62,17 @@ def test_a_runner_that_does_not_get_ready_is_told_as_such() -> None:
 
     with pytest.raises(TransientError, match="did not get ready"):
         sandbox.warm()
+
+
+def test_rows_that_cannot_be_sent_are_no_fault_of_the_model(
+    sandbox: ProcessSandbox, tmp_path: Path
+) -> None:
+    files = write_model(tmp_path, sandbox_models.Model())
+
+    with sandbox.open(files, LIMITS) as model:
+        with pytest.raises(PermanentError, match="cannot be sent") as caught:
+            model.predict(pd.DataFrame({"a": [1, "one"]}))
+        scores = model.predict(ROWS)
+
+    assert not isinstance(caught.value, ModelUnfitError)
+    assert scores.tolist() == [0.0, 0.0]
