@@ -25,6 +25,7 @@ from handlers.checks.drift import DriftLimits
 from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.metrics import METRICS, Metric
+from handlers.checks.own import find_own
 from handlers.checks.quality import Bound, QualityLimits
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.suite import Suite
@@ -120,6 +121,7 @@ def suite_of(policy: Policy) -> Suite:
         if fair
         else None,
         robustness=RobustnessLimits(robust.noise_sd, robust.metric_drop_max) if robust else None,
+        own=find_own(checks.own),
     )
 
 

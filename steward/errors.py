@@ -28,7 +28,7 @@ class ModelUnfitError(PermanentError):
     """A model cannot be examined, and it is the model's fault: refused content, a hang, a crash.
 
     ``reason`` is a short machine-readable word: ``content``, ``load``, ``predict``, ``output``,
-    ``crash``, ``cpu``, ``memory``, ``wall``, ``disk``.
+    ``crash``, ``cpu``, ``memory``, ``wall``, ``processes``.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:

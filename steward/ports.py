@@ -448,9 +448,9 @@ class ModelFiles:
 class SandboxLimits:
     """What one examination may be given and may use.
 
-    ``memory_mib`` is beyond what the preloaded libraries take; ``wall_seconds`` is for the whole of
-    it, from loading to the last prediction; ``trusted`` are exact names of functions and classes
-    that the model's objects may hold beside the ones of our own list.
+    ``cpu_seconds`` is for all of it; ``memory_mib`` is beyond what the preloaded libraries take;
+    ``wall_seconds`` is for loading, and again for each answer; ``trusted`` are exact names of
+    functions, classes and loader modules that a model may use beside the ones of our own list.
     """
 
     min_level: Level = "L1"
@@ -495,7 +495,8 @@ class SandboxedModel(Protocol):
     """One model, loaded in one child process, for one examination.
 
     Its methods raise ModelUnfitError when the model is at fault (an exception, a crash, a limit,
-    a wrong output) and TransientError when the sandbox is away.
+    a wrong output), PermanentError when rows cannot be sent (a column of mixed types), and
+    TransientError when the sandbox is away.
     """
 
     @property

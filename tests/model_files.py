@@ -30,7 +30,7 @@ def write_model(
     loader: str = "mlflow.sklearn",
     has_code: bool = False,
 ) -> ModelFiles:
-    """One version's files; ``content`` is what its object file holds, else the pickled ``model``."""
+    """One version's files; ``content`` is what ``model.pkl`` holds, else the pickled ``model``."""
     directory.mkdir(parents=True, exist_ok=True)
     code = "    code: code" if has_code else ""
     text = _MLMODEL.format(loader=loader, file=file, stored_as=stored_as, code=code)

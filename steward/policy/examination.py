@@ -121,7 +121,7 @@ class Robustness(Section):
 
 
 class Checks(Section):
-    """What is examined by loading the model; what is not named is not examined."""
+    """What is examined by loading the model. ``own``: entry points of ``steward.checks``."""
 
     holdout: Holdout | None = None
     quality: dict[str, Limits] = {}
@@ -129,6 +129,7 @@ class Checks(Section):
     drift: Drift | None = None
     fairness: Fairness | None = None
     robustness: Robustness | None = None
+    own: tuple[Text, ...] = ()
 
 
 class Tags(Section):

@@ -7,17 +7,18 @@ from pydantic import Field
 from steward.policy.section import Section
 
 Level = Literal["L1", "L2"]
-Format = Literal["skops", "cloudpickle", "pickle", "joblib"]
-ALL_FORMATS: tuple[Format, ...] = ("skops", "cloudpickle", "pickle", "joblib")
+Format = Literal["skops", "cloudpickle", "pickle"]
+ALL_FORMATS: tuple[Format, ...] = ("skops", "cloudpickle", "pickle")
 
 
 class Sandbox(Section):
     """Limits of one examination.
 
     ``min_level``: L1 is a process of its own with limits; L2 is that without a network.
-    ``cpu_s``, ``mem_mib``, ``wall_s``: CPU seconds, MiB of memory beyond the libraries', and
-    seconds by the clock. ``formats``: as which a model's objects may be stored. ``trusted``: exact
-    names of functions and classes that may be in them beside the ones of our own list.
+    ``cpu_s``, ``mem_mib``: CPU seconds of all of it, MiB of memory beyond the libraries'.
+    ``wall_s``: seconds by the clock for loading, and again for each answer. ``formats``: as which
+    a model's objects may be stored. ``trusted``: exact names of functions, classes and loader
+    modules that a model may use beside the ones of our own list.
     """
 
     min_level: Level = "L1"

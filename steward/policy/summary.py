@@ -6,6 +6,7 @@ from steward.policy.channels import ALL
 from steward.policy.examination import Checks
 from steward.policy.model import Match, Mode, Policy, Promote, Require, TagValue
 from steward.policy.policy_set import PolicySet
+from steward.policy.sandbox import Sandbox
 
 _MAY = {
     Mode.OBSERVE: "looks only; says what it would have done",
@@ -25,6 +26,7 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
     lines += [("metric", text) for text in _metrics(policy)]
     lines += [
         ("requires", "; ".join(_gates(policy.require)) or "nothing"),
+        *([("sandbox", _sandbox(policy.sandbox))] if policy.sandbox != Sandbox() else []),
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
         *(("examines", text) for text in _checks(policy.checks)),
         ("promotes", "; ".join(_promotes(policy.promote))),
@@ -116,6 +118,14 @@ def _reload(policy: Policy) -> str:
     share = f"{reload.min_prepared:.0%} of them able to load it first"
     return f"{reload.strategy} replicas, {share}, {reload.timeout_seconds:g} s; on failure: " + (
         "roll back" if reload.on_failure == "rollback" else "tell"
+    )
+
+
+def _sandbox(sandbox: Sandbox) -> str:
+    trusted = f"; also trusts {', '.join(sandbox.trusted)}" if sandbox.trusted else ""
+    return (
+        f"level {sandbox.min_level} or more, {sandbox.cpu_s} s of CPU, {sandbox.mem_mib} MiB, "
+        f"{sandbox.wall_s:g} s an answer; loads {', '.join(sandbox.formats)}{trusted}"
     )
 
 

@@ -99,8 +99,7 @@ class Connects(Model):
 class WritesBigFile(Model):
     def act(self) -> None:
         with Path("big").open("wb") as file:
-            for _ in range(512):
-                file.write(bytes(1 << 20))
+            file.writelines(bytes(1 << 20) for _ in range(512))
 
 
 class WritesEverywhere(Model):

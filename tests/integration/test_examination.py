@@ -44,7 +44,9 @@ policies:
     promote: {{when: {{metric: auc, margin: {margin}, compare: holdout}}, first_version: promote}}
 """
 COLUMNS = ["mean radius", "mean smoothness", "mean symmetry", "texture error"]
-POOR, SIMILAR, GOOD = ["mean radius", "texture error"], ["mean radius"], []
+POOR, GOOD = ["mean radius", "texture error"], []
+SYMMETRY_ALONE = ["mean radius", "texture error", "mean smoothness"]
+SMOOTHNESS_ALONE = ["mean radius", "texture error", "mean symmetry"]
 """Columns that a version is blind to; without the radius it knows little."""
 
 
@@ -170,12 +172,13 @@ def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize("clinic", [{"margin": "0.02"}], indirect=True)
 def test_a_difference_within_the_noise_is_inconclusive(clinic: Clinic) -> None:
-    clinic.register(POOR)
+    clinic.register(SYMMETRY_ALONE)
 
-    version = clinic.register(SIMILAR)
+    version = clinic.register(SMOOTHNESS_ALONE)
 
     verdict, code, reasons = clinic.verdict(version)
     assert (verdict, code) == ("held", "inconclusive"), reasons
+    assert "better by 0.03" in reasons  # the margin alone would have promoted it
 
 
 @pytest.mark.parametrize("clinic", [{"is_training": True}], indirect=True)

@@ -1,4 +1,4 @@
-"""Real scikit-learn models, saved by MLflow in each format, score in the sandbox as they do here."""
+"""scikit-learn's models, saved by MLflow in each format, score in the sandbox as they do here."""
 
 import warnings
 from collections.abc import Iterator
@@ -139,7 +139,7 @@ def test_a_model_of_several_classes_answers_a_column_for_each(
     np.testing.assert_allclose(scores, model.predict_proba(rows), rtol=1e-9)
     assert info.classes == ("a", "b", "c")
     assert info.flavor == "sklearn"
-    assert info.requirements == {"scikit-learn": "1.9.1"}
+    assert info.requirements["scikit-learn"] == "1.9.1"
     assert info.libraries["scikit-learn"]
 
 

@@ -10,8 +10,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import yaml
 
 from steward.clients.sandbox.pickled import UnreadablePickleError, globals_of
 from steward.errors import ModelUnfitError
@@ -70,8 +69,8 @@ def _read_mlmodel(path: Path) -> MlModel:
     if not path.is_file() or path.stat().st_size > _MLMODEL_BYTES:
         raise _refusal("it has no MLmodel file of a sensible size")
     try:
-        told = YAML(typ="safe", pure=True).load(path)
-    except (YAMLError, ValueError, RecursionError) as error:
+        told = yaml.safe_load(path.read_text())  # as MLflow does: both must understand the same
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _refusal(f"its MLmodel file cannot be read: {error}") from error
     if not isinstance(told, dict) or not isinstance(told.get("flavors"), dict):
         raise _refusal("its MLmodel file names no flavors")
@@ -140,7 +139,7 @@ def _looks_pickled(path: Path) -> bool:
 def trusted_names() -> frozenset[str]:
     """Our list: exact names, no patterns, since every library also holds what runs programs."""
     text = (package_files(__package__) / "trusted_names.yaml").read_text()
-    groups = YAML(typ="safe", pure=True).load(text)
+    groups = yaml.safe_load(text)
     return frozenset(
         f"{module}.{name}"
         for modules in groups.values()

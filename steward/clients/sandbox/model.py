@@ -159,14 +159,22 @@ _LOST: dict[str, Any] = {
 
 
 def _packed(features: "pd.DataFrame") -> tuple[bytes, list[Any] | None]:
-    """Rows as Arrow's file format, and column names where they are not text (Feather's rule)."""
+    """Rows as Arrow's file format, and column names where they are not text (Feather's rule).
+
+    Raises:
+        PermanentError: Arrow cannot hold them: a column of mixed types, two of one name.
+
+    """
     names = list(features.columns)
     plain = features.reset_index(drop=True)
     is_text = all(isinstance(name, str) for name in names)
     if not is_text:
         plain.columns = [str(index) for index in range(len(names))]
     file = io.BytesIO()
-    plain.to_feather(file, compression="uncompressed")
+    try:
+        plain.to_feather(file, compression="uncompressed")
+    except (ValueError, TypeError) as error:  # Arrow's errors are children of these
+        raise PermanentError(f"These rows cannot be sent to a model: {error}") from error
     return file.getvalue(), None if is_text else [
         getattr(n, "item", lambda n=n: n)() for n in names
     ]

@@ -1,7 +1,8 @@
 """The warm runner: a small process that holds the libraries, and forks a keeper per examination.
 
 :class:`steward.clients.sandbox.client.ProcessSandbox` starts it with a scrubbed environment. It
-takes orders (a line of JSON and two sockets) until its owner ends, and loads no model itself.
+takes orders (a line of JSON and two sockets) until its owner ends or has not asked for ten minutes,
+and loads no model itself.
 """
 
 import gc
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +24,7 @@ import psutil
 from steward.clients.sandbox import isolation
 
 _LOOK_SECONDS = 1.0
+_IDLE_SECONDS = 600.0
 _LIBRARIES = ("mlflow", "scikit-learn", "skops", "numpy", "pandas", "scipy", "cloudpickle")
 _WARM = (
     *("steward.clients.sandbox.keeper", "skops.io", "pyarrow.feather", "cloudpickle"),
@@ -45,13 +48,15 @@ def main() -> None:
     ready = {"level": level, "libraries": {name: version(name) for name in _LIBRARIES}}
     control.sendall(json.dumps(ready).encode() + b"\n")
     keepers: set[int] = set()
-    while True:
+    last_order = time.monotonic()
+    while keepers or time.monotonic() - last_order < _IDLE_SECONDS:
         _reap(keepers)
         if not select.select([control], [], [], _LOOK_SECONDS)[0]:
             continue
         message, fds, _, _ = socket.recv_fds(control, 1 << 20, 2)
         if not message:
             return
+        last_order = time.monotonic()
         keepers.add(_fork_keeper(message, fds, control))
 
 
