@@ -3,13 +3,14 @@
 Called by the suite. An installed package declares one; the policy names those it wants.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, get_args
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.context import Examined
 from steward.errors import TransientError
 
@@ -74,10 +75,22 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
         raise
     except Exception as error:  # noqa: BLE001 - code that is not ours may raise anything
         return CheckResult(name, "error", detail=_told(error))
-    if not isinstance(result, CheckResult):
-        detail = f"returned {type(result).__name__}, not a CheckResult"
-        return CheckResult(name, "error", detail=detail)
+    problem = _unfit(result)
+    if problem:
+        return CheckResult(name, "error", detail=problem)
     return replace(result, name=name, seconds=time.perf_counter() - started)
+
+
+def _unfit(result: object) -> str:
+    """Why an answer cannot be kept: the types of a package that is not ours bind nobody."""
+    if not isinstance(result, CheckResult):
+        return f"returned {type(result).__name__}, not a CheckResult"
+    if result.status not in get_args(Status):
+        return f"returned the status {result.status!r}, which is none"
+    numbers = [result.value, result.threshold, *result.numbers.values()]
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        return "returned a number that is NaN or infinite"
+    return ""
 
 
 def _told(error: Exception) -> str:
