@@ -52,7 +52,7 @@ def _found(name: str, points: Sequence[EntryPoint]) -> OwnCheck:
         return OwnCheck(name, problem=f"several packages have {name} in {GROUP}: {values}")
     try:
         check = points[0].load()
-    except Exception as error:  # noqa: BLE001 - a package that is not ours may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a package that is not ours may raise anything
         return OwnCheck(name, problem=f"cannot be imported: {_told(error)}")
     if not callable(check):
         return OwnCheck(name, problem=f"{points[0].value} is no function")
@@ -73,7 +73,7 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
         result = check.run(examined)
     except TransientError:  # the sandbox is away: the whole examination is tried again
         raise
-    except Exception as error:  # noqa: BLE001 - code that is not ours may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code that is not ours may raise anything
         return CheckResult(name, "error", detail=_told(error))
     problem = _unfit(result)
     if problem:
@@ -93,5 +93,5 @@ def _unfit(result: object) -> str:
     return ""
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:300]
