@@ -27,14 +27,18 @@ def check_environment(
 ) -> CheckResult:
     """Name -> version, of both: another minor or major version fails, another patch warns.
 
-    Nothing recorded, or a library that is not installed here, is an error.
+    Nothing recorded, or a library that is not installed here, is an error; that none of
+    ``libraries`` was used is nothing to check.
     """
+    if not made_with:
+        detail = "the version does not say which libraries it was made with"
+        return CheckResult("environment", "error", n=0, detail=detail)
     names = sorted(
         name for name in made_with if limits.libraries is None or name in limits.libraries
     )
     if not names:
-        detail = "the version does not say which libraries it was made with"
-        return CheckResult("environment", "error", n=0, detail=detail)
+        detail = "made with none of the libraries whose code reads a saved model"
+        return CheckResult("environment", "skip", n=0, detail=detail)
     absent = [name for name in names if name not in running]
     if absent:
         detail = f"not installed here: {', '.join(absent)}"

@@ -3,13 +3,14 @@
 Called by the suite. An installed package declares one; the policy names those it wants.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, get_args
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.context import Examined
 from steward.errors import TransientError
 
@@ -51,7 +52,7 @@ def _found(name: str, points: Sequence[EntryPoint]) -> OwnCheck:
         return OwnCheck(name, problem=f"several packages have {name} in {GROUP}: {values}")
     try:
         check = points[0].load()
-    except Exception as error:  # noqa: BLE001 - a package that is not ours may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a package that is not ours may raise anything
         return OwnCheck(name, problem=f"cannot be imported: {_told(error)}")
     if not callable(check):
         return OwnCheck(name, problem=f"{points[0].value} is no function")
@@ -72,13 +73,25 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
         result = check.run(examined)
     except TransientError:  # the sandbox is away: the whole examination is tried again
         raise
-    except Exception as error:  # noqa: BLE001 - code that is not ours may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - code that is not ours may raise anything
         return CheckResult(name, "error", detail=_told(error))
-    if not isinstance(result, CheckResult):
-        detail = f"returned {type(result).__name__}, not a CheckResult"
-        return CheckResult(name, "error", detail=detail)
+    problem = _unfit(result)
+    if problem:
+        return CheckResult(name, "error", detail=problem)
     return replace(result, name=name, seconds=time.perf_counter() - started)
 
 
-def _told(error: Exception) -> str:
+def _unfit(result: object) -> str:
+    """Why an answer cannot be kept: the types of a package that is not ours bind nobody."""
+    if not isinstance(result, CheckResult):
+        return f"returned {type(result).__name__}, not a CheckResult"
+    if result.status not in get_args(Status):
+        return f"returned the status {result.status!r}, which is none"
+    numbers = [result.value, result.threshold, *result.numbers.values()]
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        return "returned a number that is NaN or infinite"
+    return ""
+
+
+def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:300]

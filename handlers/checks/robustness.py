@@ -46,10 +46,18 @@ def noisy(features: pd.DataFrame, sd: float, seed: int) -> pd.DataFrame:
             continue
         shift = generator.normal(0.0, 1.0, len(column)) * sd * column.std(ddof=0)
         if pd.api.types.is_integer_dtype(column):
-            copy[name] = (column + np.round(shift)).astype(column.dtype)
+            copy[name] = _whole(column, np.round(shift))
         else:
             copy[name] = (column + shift).astype(column.dtype)
     return copy
+
+
+def _whole(column: pd.Series, shift: Array) -> pd.Series:
+    """Shifted, within what its type can hold: a noisy byte does not wrap around."""
+    name = str(column.dtype).lower()  # Int64 is pandas' int64 with gaps
+    limits = np.iinfo(name)
+    moved = (column + shift).clip(float(limits.min), float(limits.max))
+    return moved.astype(column.dtype)
 
 
 def with_gaps(features: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:

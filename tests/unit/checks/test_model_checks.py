@@ -114,6 +114,23 @@ def test_noise_keeps_types_text_and_booleans_and_the_given_frame():
     pd.testing.assert_frame_equal(FRAME, before)
 
 
+def test_a_noisy_byte_does_not_wrap_around():
+    frame = pd.DataFrame({"x": np.array([0, 255] * 100, dtype="uint8")})
+
+    result = noisy(frame, 0.1, 1)
+
+    assert abs(result["x"].astype(int) - frame["x"].astype(int)).max() < 100
+    assert result["x"].dtype == "uint8"
+
+
+def test_noise_leaves_the_gaps_of_whole_numbers():
+    frame = pd.DataFrame({"x": pd.array([1, None, 900], dtype="Int64")})
+
+    result = noisy(frame, 0.1, 1)
+
+    assert result["x"].isna().tolist() == [False, True, False]
+
+
 def test_gaps_come_only_where_the_type_can_hold_them():
     result = with_gaps(FRAME, 0.2, 1)
 
@@ -241,9 +258,18 @@ def test_library_versions_skew_by_minor_and_patch(made, here, status):
     assert result.status == status
 
 
-@pytest.mark.parametrize("made_with", [{}, {"numpy": "2.0"}, {"scikit-learn": "1.9.1"}])
+@pytest.mark.parametrize("made_with", [{}, {"scikit-learn": "1.9.1"}])
 def test_nothing_recorded_or_nothing_installed_is_an_error(made_with):
     assert check_environment(made_with, {}, EnvironmentLimits()).status == "error"
+
+
+def test_libraries_that_read_no_saved_model_are_nothing_to_check():
+    made_with, running = {"numpy": "2.0"}, {"numpy": "2.4"}
+
+    unasked = check_environment(made_with, running, EnvironmentLimits())
+    asked = check_environment(made_with, running, EnvironmentLimits(libraries=None))
+
+    assert (unasked.status, asked.status) == ("skip", "fail")
 
 
 def test_labels_become_numbers_in_the_order_of_the_models_classes():

@@ -148,12 +148,19 @@ def raising(_examined):
     raise RuntimeError("no luck")
 
 
+def leaving(_examined):
+    sys.exit("enough")
+
+
 @pytest.mark.parametrize(
     ("check", "status", "says"),
     [
+        (OwnCheck("mine", run=leaving), "error", "SystemExit: enough"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass")), "pass", ""),
         (OwnCheck("mine", run=raising), "error", "RuntimeError: no luck"),
         (OwnCheck("mine", run=lambda _e: True), "error", "returned bool"),
+        (OwnCheck("mine", run=lambda _e: CheckResult("x", "fine")), "error", "'fine'"),
+        (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass", float("nan"))), "error", "NaN"),
         (OwnCheck("mine", problem="cannot be imported"), "error", "cannot be imported"),
     ],
 )
