@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
+from handlers import by_holdout
+from handlers.by_holdout import on_the_same_rows
+from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, tell
 from handlers.production import Production
 from steward.policy import Policy
@@ -32,11 +35,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What else a decision rests on."""
+    """What else a decision rests on.
+
+    ``on_holdout``: both scored on the same rows, None where they were not; ``holdout_problem`` why.
+    """
 
     production: Production
     rejected_by_person: frozenset[str] = frozenset()
     rolled_back_from: frozenset[str] = frozenset()
+    on_holdout: OnHoldout | None = None
+    holdout_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,15 @@ def decide(
 
     The first rule that has an answer decides.
     """
+    found = facts.on_holdout
+    if found is not None and champion is not None and found.champion == champion.version:
+        candidate = on_the_same_rows(policy, candidate, found.comparison.candidate, found)
+        champion = on_the_same_rows(policy, champion, found.comparison.champion, found)
     compared = _compare(policy, candidate, champion)
     kind, code, reasons = (
         _closed(candidate.version, facts)
-        or _incomparable(policy, candidate, champion)
-        or _by_margin(policy, compared)
+        or _incomparable(policy, candidate, champion, facts)
+        or _by_margin(policy, compared, found)
     )
     return replace(compared, kind=kind, code=code, reasons=reasons)
 
@@ -106,17 +118,36 @@ def is_older(version: str, other: str) -> bool:
     return version.isdigit() and other.isdigit() and int(version) < int(other)
 
 
-def _incomparable(policy: Policy, candidate: Measured, champion: Measured | None) -> Ruling | None:
+def _incomparable(
+    policy: Policy, candidate: Measured, champion: Measured | None, facts: Facts
+) -> Ruling | None:
     """There are not two numbers to compare, or no rule to compare them by."""
-    when = policy.promote.when
+    when, found = policy.promote.when, facts.on_holdout
+    if found is not None and found.comparison.problem:
+        return _hold("not_comparable", found.comparison.problem, found.holdout.told)
+    is_first_on_holdout = champion is None and is_by_holdout(policy)
+    if is_by_holdout(policy) and found is None and champion is not None and facts.holdout_problem:
+        return _hold("not_comparable", facts.holdout_problem)
     unknown = _unknown_of_candidate(candidate, when.metric) if when else None
-    if unknown:
+    if unknown and not is_first_on_holdout:
         return unknown
     if champion is None:
         return _first_version(policy, candidate)
     if when is None:
         return _hold("no_rule", "the policy has no promote.when: only a person promotes")
-    return _unknown_of_champion(champion, when.metric)
+    return _unknown_of_champion(champion, when.metric) or _not_comparable(
+        policy, candidate, champion, facts
+    )
+
+
+def _not_comparable(
+    policy: Policy, candidate: Measured, champion: Measured, facts: Facts
+) -> Ruling | None:
+    metric = policy.promote.when.metric if policy.promote.when else ""
+    new, old = candidate.of(metric), champion.of(metric)
+    if not (isinstance(new, Found) and isinstance(old, Found)):
+        return None
+    return by_holdout.not_comparable(policy, new, old, facts.on_holdout, facts.holdout_problem)
 
 
 def _unknown_of_candidate(candidate: Measured, metric: str) -> Ruling | None:
@@ -153,9 +184,13 @@ def _first_version(policy: Policy, candidate: Measured) -> Ruling:
     return "promote", "no_production", (f"there is no Production yet{number}",)
 
 
-def _by_margin(policy: Policy, compared: Decision) -> Ruling:
+def _by_margin(policy: Policy, compared: Decision, found: OnHoldout | None) -> Ruling:
     told = tuple(_tell_comparison(policy, compared))
-    if compared.gain is None or compared.required is None or compared.gain < compared.required:
+    if found is not None:
+        if held := by_holdout.rule(policy, found, compared.required, told):
+            return held
+        told += by_holdout.certainty(policy, found, compared.required or Decimal(0))
+    elif compared.gain is None or compared.required is None or compared.gain < compared.required:
         return _hold("below_margin", *told)
     worse = next(_worse(policy, compared), None)
     if worse:

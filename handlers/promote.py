@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from handlers import changeover, production
-from handlers.decisions import Decision, Facts, Measured, decide
+from handlers.decisions import Decision, Facts, Measured, decide, is_older
+from handlers.examined import OnHoldout, is_by_holdout
 from handlers.freeze import frozen
 from handlers.gates import measure
 from handlers.production import Production
@@ -73,7 +74,7 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return Skipped("the version was deleted")
     if found.version == version and changeover.was_begun(services, found):
         return _finish(event, services, look, found)
-    decision = _decide(services, found, version)
+    decision = _decide(event, services, found, version)
     if decision.kind != "promote":
         return _leave(event, services, decision, found)
     if services.mode != Mode.ACT:
@@ -92,17 +93,48 @@ def _leave(event: Event, services: Services, decision: Decision, found: Producti
     return Done(events=(verdict_event(kind, event, services, decision),))
 
 
-def _decide(services: Services, found: Production, version: str) -> Decision:
+def _decide(event: Event, services: Services, found: Production, version: str) -> Decision:
     """Gather the evidence of both sides, and judge."""
-    champion = None
+    champion, on_holdout, problem = None, None, ""
     if found.version and found.version != version:
         champion = _measured(services, found, found.version)
+        on_holdout, problem = _on_holdout(event, services, found, version)
     facts = Facts(
         found,
         services.history.rejected_by_person(found.model),
         services.history.rolled_back_from(found.model),
+        on_holdout,
+        problem,
     )
     return decide(services.policy, _measured(services, found, version), champion, facts)
+
+
+def _on_holdout(
+    event: Event, services: Services, found: Production, version: str
+) -> tuple[OnHoldout | None, str]:
+    """The validation's comparison, where Production and policy are the same still; or a new one.
+
+    With it, or in its place, why there is none.
+    """
+    if not is_by_holdout(services.policy) or not _may_be_compared(found, version):
+        return None, ""
+    if kept := event.data.get("comparison"):
+        compared = OnHoldout.read(kept)
+        if (compared.champion, compared.policy) == (found.version, services.policy.ref):
+            return compared, ""
+    from handlers.examination import examine  # numbers: 2 s to import
+
+    candidate, champion = found.versions[version], found.versions[found.version or ""]
+    run_id = services.registry.evidence(candidate).lineage.get("run_id")
+    anew = examine(services, candidate, run_id, champion)
+    return anew.on_holdout, "; ".join(
+        result.detail for result in (*anew.having("fail"), *anew.having("error"))
+    )
+
+
+def _may_be_compared(found: Production, version: str) -> bool:
+    """Whether no rule has decided already, so that scoring both is not for nothing."""
+    return not found.problem and not is_older(version, found.version or "")
 
 
 def _measured(services: Services, found: Production, version: str) -> Measured:
@@ -136,7 +168,7 @@ def _finish(event: Event, services: Services, look: Look, found: Production) -> 
     """An earlier try wrote Production and no more: judge as it did, and write the rest."""
     previous = changeover.before_it(services, look, found)
     version, before = found.version or "", replace(found, version=previous, problem="")
-    return _change(event, services, _decide(services, before, version), before, told={})
+    return _change(event, services, _decide(event, services, before, version), before, told={})
 
 
 def _change(

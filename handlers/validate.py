@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from handlers import production
 from handlers.decisions import Decision, Measured
+from handlers.examined import Examination
 from handlers.gates import Gate, Status, judge, measure
 from handlers.metrics import Found, Lookup
 from handlers.record import DATA_TAGS, found_more, found_record, lineage_record
@@ -73,7 +75,39 @@ def _conclude(event: Event, services: Services, judged: Judged, deadline: dateti
     if missing:
         kind = EventType.HELD if services.policy.on_missing == "hold" else EventType.REJECTED
         return _ended(kind, "incomplete", missing, event, services, judged=judged)
-    return Done(events=(_validated(event, services, judged),))
+    if services.policy.checks is None:
+        return Done(events=(_validated(event, services, judged, None),))
+    return _examined(event, services, judged)
+
+
+def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
+    """What failed rejects; what could not be checked holds: missing data is never a pass."""
+    from handlers.examination import examine  # numbers: 2 s to import
+    from handlers.findings import keep
+
+    version = judged.version
+    champion = _champion(services, version)
+    found = examine(services, version, judged.evidence.lineage.get("run_id"), champion)
+    keep(services, version, found)
+    for status, kind, code in (
+        ("fail", EventType.REJECTED, "check_failed"),
+        ("error", EventType.HELD, "check_incomplete"),
+    ):
+        if results := found.having(status):
+            gates = [
+                Gate(f"check {result.name}", "fail", f"{result.name}: {result.detail}", code)
+                for result in results
+            ]
+            return _ended(kind, code, gates, event, services, judged=judged, found=found)
+    return Done(events=(_validated(event, services, judged, found),))
+
+
+def _champion(services: Services, candidate: VersionInfo) -> VersionInfo | None:
+    """Production's version as it is now, unless it is this one."""
+    held = production.read(services, candidate.model)
+    if held.version is None or held.version == candidate.version:
+        return None
+    return held.versions.get(held.version)
 
 
 def _why_not_again(event: Event, services: Services) -> str | None:
@@ -141,6 +175,7 @@ def _ended(
     services: Services,
     *,
     judged: Judged,
+    found: Examination | None = None,
 ) -> Done:
     """The version ends here; Production was not looked at."""
     when = services.policy.promote.when
@@ -151,11 +186,13 @@ def _ended(
         Measured(judged.version.version, judged.metrics),
         metric=when.metric if when else next(iter(services.policy.require.metrics), None),
     )
-    told = _looked_at(judged)
+    told = {**_looked_at(judged), **(found.as_data() if found else {})}
     return Done(events=(verdict_event(kind, event, services, decision, told),))
 
 
-def _validated(event: Event, services: Services, judged: Judged) -> NewEvent:
+def _validated(
+    event: Event, services: Services, judged: Judged, examination: Examination | None
+) -> NewEvent:
     return NewEvent(
         EventType.VALIDATED,
         model=event.model,
@@ -164,6 +201,7 @@ def _validated(event: Event, services: Services, judged: Judged) -> NewEvent:
             **_looked_at(judged),
             "policy": services.policy.ref,
             "mode": str(services.mode),
+            **(examination.as_data() if examination else {}),
         },
     )
 

@@ -24,6 +24,18 @@ class PermanentError(StewardError):
     """Trying again changes nothing: stop and tell people."""
 
 
+class ModelUnfitError(PermanentError):
+    """A model cannot be examined, and it is the model's fault: refused content, a hang, a crash.
+
+    ``reason`` is a short machine-readable word: ``content``, ``load``, ``predict``, ``output``,
+    ``crash``, ``cpu``, ``memory``, ``wall``, ``processes``.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class NotFoundError(PermanentError):
     """The registry (or the journal) answered that the thing does not exist."""
 

@@ -4,13 +4,20 @@ Clients in ``steward/clients`` implement them on real services; ``tests/fakes.py
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from steward.events import Event, ModelRef, NewEvent
 from steward.policy import ChannelSpec, Mode, Policy
+from steward.policy.sandbox import ALL_FORMATS, Format, Level
+from steward.policy.sandbox import Sandbox as SandboxRules
+
+if TYPE_CHECKING:  # they take a second to import, and most roles never need them
+    import numpy as np
+    import pandas as pd
 
 
 class Clock(Protocol):
@@ -71,12 +78,16 @@ class MetricValue:
 
 @dataclass(frozen=True, slots=True)
 class DatasetInput:
-    """A dataset that a run says it used; ``context``: training, eval ..., where it was said."""
+    """A dataset that a run says it used; ``context``: training, eval ..., where it was said.
+
+    ``uri`` is where it can be loaded from again; None where it cannot, or nobody looked.
+    """
 
     name: str
     digest: str
     context: str = ""
     source_type: str = ""
+    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +314,13 @@ class Ledger(Protocol):
         """
         ...
 
+    def use_holdout(self, model: ModelRef, version: str, sha256: str) -> int:
+        """Commit that a version is decided on by these rows; how many versions of it were so far.
+
+        The same version counts once.
+        """
+        ...
+
     def refuse_effect(self, key: str, answer: str) -> None:
         """Commit that it certainly did not happen: the next try of it is ``"new"``."""
         ...
@@ -431,6 +449,163 @@ class Services:
     public_url: str = ""
     registry_url: str = ""
     templates_dir: Path | None = None
+    sandbox: "Sandbox | None" = None
+    datasets: "Datasets | None" = None
+    store: "ModelStore | None" = None
+
+
+# --- examination --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A model version's files on this machine: its directory, their digest and size."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLimits:
+    """What one examination may be given and may use.
+
+    ``cpu_seconds`` is for all of it; ``memory_mib`` is beyond what the preloaded libraries take;
+    ``wall_seconds`` is for loading, and again for each answer; ``trusted`` are exact names of
+    functions, classes and loader modules that a model may use beside the ones of our own list.
+    """
+
+    min_level: Level = "L1"
+    cpu_seconds: int = 60
+    memory_mib: int = 4096
+    wall_seconds: float = 120.0
+    formats: tuple[Format, ...] = ALL_FORMATS
+    trusted: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rules: SandboxRules) -> "SandboxLimits":
+        """The limits that a policy's section ``sandbox`` sets."""
+        return cls(
+            min_level=rules.min_level,
+            cpu_seconds=rules.cpu_s,
+            memory_mib=rules.mem_mib,
+            wall_seconds=rules.wall_s,
+            formats=rules.formats,
+            trusted=rules.trusted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a loaded model.
+
+    ``flavor``: the one that loaded it (``sklearn``, ``python_function``). ``classes``: a
+    classifier's, in the order of its probabilities, as text; None for anything else.
+    ``input_columns``: names and MLflow types of its signature, None without one; a column
+    without a name is called by its position. ``requirements``: library to version, as recorded
+    when it was logged; ``libraries``: the versions that it was loaded with.
+    """
+
+    flavor: str
+    classes: tuple[str, ...] | None = None
+    input_columns: tuple[tuple[str, str], ...] | None = None
+    requirements: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+
+
+class SandboxedModel(Protocol):
+    """One model, loaded in one child process, for one examination.
+
+    Its methods raise ModelUnfitError when the model is at fault (an exception, a crash, a limit,
+    a wrong output), PermanentError when rows cannot be sent (a column of mixed types), and
+    TransientError when the sandbox is away.
+    """
+
+    @property
+    def info(self) -> ModelFacts:
+        """What is known of it since it was loaded."""
+        ...
+
+    def predict(self, features: "pd.DataFrame") -> "np.ndarray":
+        """Score rows without labels.
+
+        float64, of shape (n,) for a regression (the value) or a binary classifier (the probability
+        of the positive class, ``classes[1]``), and (n, k) for the k classes of others. NaN and
+        infinite values come through: a check judges them.
+        """
+        ...
+
+    def time(self, features: "pd.DataFrame", *, rounds: int) -> list[float]:
+        """Milliseconds of each of ``rounds`` calls with these rows, measured beside the model."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Where models that nobody trusts are loaded. ``level`` L1: a process; L2: without network."""
+
+    @property
+    def level(self) -> Level:
+        """The level in force on this machine."""
+        ...
+
+    def open(
+        self, files: ModelFiles, limits: SandboxLimits
+    ) -> AbstractContextManager[SandboxedModel]:
+        """Check the files' content, then load them in a new child; it ends with the context.
+
+        Raises ModelUnfitError: refused content, or it does not load within its limits;
+        PermanentError: this machine does not reach ``min_level``; TransientError: no child now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows of a dataset with named columns, and what identifies their content.
+
+    ``sha256`` is of the bytes they were read from; ``digests`` are MLflow's short ones of the whole
+    table and of the table without ``label``, as a run's dataset inputs would name them.
+    """
+
+    name: str
+    uri: str
+    sha256: str
+    frame: "pd.DataFrame"
+    digests: frozenset[str] = frozenset()
+
+
+class Datasets(Protocol):
+    """Where rows come from."""
+
+    def load(self, uri: str, *, label: str | None = None, sha256: str | None = None) -> Table:
+        """The table at an address.
+
+        PermanentError: it is not there, not a table, too large, or not the content that ``sha256``
+        pins. TransientError: its store is away.
+        """
+        ...
+
+    def of_run(self, model: ModelRef, run_id: str) -> list[DatasetInput]:
+        """The datasets that a run used, then its artifacts ``holdout/*.parquet`` (as holdout)."""
+        ...
+
+
+class ModelStore(Protocol):
+    """A version's files, and what an examination leaves beside them."""
+
+    def files(self, version: VersionInfo, into: Path) -> ModelFiles:
+        """Download the version's files. PermanentError: not there, or too large."""
+        ...
+
+    def keep_metrics(
+        self, version: VersionInfo, metrics: Mapping[str, float], *, dataset: str, digest: str
+    ) -> None:
+        """Log metrics on the version's run and logged model, with the dataset they are from."""
+        ...
+
+    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> None:
+        """Log files as artifacts of the version's run, in its folder ``validation``."""
+        ...
 
 
 # --- what a handler returns ---------------------------------------------------------------------

@@ -13,8 +13,11 @@ from pathlib import Path
 
 from steward.clients.breaker import Breaker, GuardedChannel
 from steward.clients.channels import channel_for
+from steward.clients.datasets import MlflowDatasets
+from steward.clients.mlflow_model_store import MlflowModelStore
 from steward.clients.mlflow_registry import MlflowRegistry, configure_environment
 from steward.clients.replicas import HttpFleet
+from steward.clients.sandbox.client import ProcessSandbox
 from steward.errors import ConfigurationError, PermanentError
 from steward.events import ModelRef
 from steward.journal import fleet, migrate, policies
@@ -135,6 +138,9 @@ class ServicesFactory:
             lost=partial(fleet.lost_replicas, journal),
         )
         self._settings_channels = settings_channels(settings)
+        self._sandbox = ProcessSandbox()  # starts its runner with the first model
+        self._datasets = MlflowDatasets(tracking_uri(settings))
+        self._store = MlflowModelStore(tracking_uri(settings))
         self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
 
     def __call__(self, claimed: Claimed) -> Services | Skipped:
@@ -157,7 +163,14 @@ class ServicesFactory:
             public_url=settings.receiver_url,
             registry_url=(settings.mlflow_tracking_uri or "").rstrip("/"),
             templates_dir=Path(settings.data_dir) / "templates",
+            sandbox=self._sandbox,
+            datasets=self._datasets,
+            store=self._store.asking(ledger.secure),
         )
+
+    def close(self) -> None:
+        """End the sandbox's runner, if one was started."""
+        self._sandbox.close()
 
     def _policies(self, model: ModelRef | None) -> tuple[PolicySet, Policy]:
         with self._journal.read() as connection:

@@ -137,11 +137,16 @@ class FakeLedger:
 
     def __init__(self) -> None:
         self.intents: list[Intent] = []
+        self.holdout_uses: set[tuple[ModelRef, str, str]] = set()
         self.effects: dict[str, str | None] = {}
         """Key of an effect to the other side's answer; None while nobody knows."""
 
     def intend(self, intents: Sequence[Intent]) -> None:
         self.intents += intents
+
+    def use_holdout(self, model: ModelRef, version: str, sha256: str) -> int:
+        self.holdout_uses.add((model, version, sha256))
+        return sum(use[0] == model and use[2] == sha256 for use in self.holdout_uses)
 
     def has_intended(self, intent: Intent) -> bool:
         return intent in self.intents

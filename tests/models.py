@@ -81,7 +81,7 @@ def log_real_model(
     features = np.random.default_rng(0).normal(size=(60, 3))
     labels = (features[:, 0] > 0).astype(int)
     estimator = LogisticRegression().fit(features, labels)
-    with _tracking_to(tracking_uri), mlflow.start_run(tags=dict(run_tags)) as run:
+    with tracking_to(tracking_uri), mlflow.start_run(tags=dict(run_tags)) as run:
         logged = mlflow.sklearn.log_model(
             estimator,
             name="model",
@@ -95,7 +95,7 @@ def log_real_model(
 
 
 @contextmanager
-def _tracking_to(tracking_uri: str) -> Iterator[None]:
+def tracking_to(tracking_uri: str) -> Iterator[None]:
     import mlflow
 
     variables = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")

@@ -24,6 +24,8 @@ from steward.events import ModelRef
 from steward.ports import Evidence, MetricValue, VersionInfo
 
 MAX_COPIES = 10
+OWN_METRICS = "steward/"
+"""What Steward logs itself after an examination: results of a judgement, not evidence for one."""
 INFINITY_FROM = 1.7e308
 """MLflow's SQL store writes infinity as the largest double, about 1.797e308."""
 
@@ -175,12 +177,16 @@ def _run_values(found: _Found) -> Iterator[MetricValue]:
         if run.is_deleted or run.model_count > 1:
             continue
         for metric in run.metrics:
+            if metric.name.startswith(OWN_METRICS):
+                continue
             yield _value(metric, _finite(metric.value), "run", run.run_id)
 
 
 def _model_values(model: ModelRef, reader: Reader, found: _Found) -> Iterator[MetricValue]:
     for logged in found.models.values():
         for metric in _latest(logged.metrics):
+            if metric.name.startswith(OWN_METRICS):
+                continue
             value = _finite(metric.value)
             if value == 0.0 and _hides_nan(model, metric, reader, found):
                 value = None

@@ -166,7 +166,7 @@ class MlflowRegistry:
 
         self._count("read_mlmodel")
         uri = f"{artifact_uri.rstrip('/')}/MLmodel"
-        with _in_workspace(model.workspace), tempfile.TemporaryDirectory() as directory:
+        with in_workspace(model.workspace), tempfile.TemporaryDirectory() as directory:
             try:
                 path = download_artifacts(uri, dst_path=directory, tracking_uri=self._uri)
                 return Model.load(path).signature is not None
@@ -206,7 +206,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         self._count(operation)
-        with _in_workspace(workspace):
+        with in_workspace(workspace):
             try:
                 return function(*args, **kwargs)
             except MlflowException as error:
@@ -223,7 +223,7 @@ class MlflowRegistry:
         REQUESTS.labels(operation).inc()
 
 
-def _in_workspace(workspace: str) -> AbstractContextManager[Any]:
+def in_workspace(workspace: str) -> AbstractContextManager[Any]:
     """Bind MLflow's workspace for the calls of this thread.
 
     The server's context binds a context variable alone; the client's also writes ``os.environ``,

@@ -51,13 +51,14 @@ def run_facts(run: Any) -> RunFacts:
             run.info.run_id,
             run.data.tags,
             run.data.params,
-            tuple(_dataset_input(used) for used in inputs),
+            tuple(dataset_input(used) for used in inputs),
         ),
         len({output.model_id for output in outputs}),
     )
 
 
-def _dataset_input(used: Any) -> DatasetInput:
+def dataset_input(used: Any) -> DatasetInput:
+    """One ``DatasetInput`` of a run, as MLflow recorded it; where it lies is not looked at."""
     dataset = used.dataset
     context = next((tag.value for tag in used.tags or () if tag.key == _CONTEXT), "")
     return DatasetInput(

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 
+from steward.events import ModelRef
 from steward.failpoints import failpoint
 from steward.journal.claims import Claimed, heartbeat, hold
 from steward.journal.observed import ObservedState
-from steward.journal.schema import attempts, dispatches, effects, intents
-from steward.journal.store import Journal, Transaction, retried
+from steward.journal.schema import attempts, dispatches, effects, holdout_uses, intents
+from steward.journal.store import Journal, Transaction, insert_or_ignore, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Intent
 
@@ -94,6 +95,21 @@ class JournalLedger:
             )
         failpoint("effect.after_begin")
         return "new"
+
+    @retried
+    def use_holdout(self, model: ModelRef, version: str, sha256: str) -> int:
+        with self._journal.write() as transaction:
+            hold(transaction, self._claimed)
+            state = ObservedState(transaction, EventWriter(self._journal, transaction))
+            state.lock_models([model])
+            model_id, table = state.model_id(model), holdout_uses.c
+            transaction.connection.execute(
+                insert_or_ignore(transaction.connection, holdout_uses).values(
+                    model_id=model_id, sha256=sha256, version=version, used_at=transaction.now
+                )
+            )
+            query = select(func.count()).where(table.model_id == model_id, table.sha256 == sha256)
+            return transaction.connection.execute(query).scalar_one()
 
     @retried
     def refuse_effect(self, key: str, answer: str) -> None:

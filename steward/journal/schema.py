@@ -402,6 +402,15 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+holdout_uses = Table(
+    "holdout_uses",
+    metadata,
+    Column("model_id", BigInteger, ForeignKey("models.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("used_at", UtcTime, nullable=False),
+)
+
 tokens = Table(
     "tokens",
     metadata,

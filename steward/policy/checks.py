@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from steward.events import EventType
 from steward.policy.channels import ALL, FROM_SETTINGS
 from steward.policy.document import Path
+from steward.policy.examination import BETTER, computed_by, wrong_in
 from steward.policy.explain import nearest
 from steward.policy.file import Channel, PolicyFile
 from steward.policy.model import Metric, Policy, Production
@@ -84,6 +85,29 @@ def _of_policy(policy: Policy, path: Path) -> Problems:
         elif bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
             yield (*gates, name), f"require.metrics.{name}: min is above max"
     yield from _of_promote(policy, (*path, "promote"))
+    yield from _of_checks(policy, (*path, "checks"))
+
+
+def _of_checks(policy: Policy, path: Path) -> Problems:
+    """What is examined must be computable, and better the way that the policy says it is."""
+    when, checks = policy.promote.when, policy.checks
+    has_holdout = checks is not None and checks.holdout is not None
+    if when is not None and when.compare == "holdout" and not has_holdout:
+        here = (*path[:-1], "promote", "when", "compare")
+        yield here, "compare: holdout needs checks.holdout (uri, label, metric)"
+    if checks is None:
+        return
+    for inner, text in wrong_in(checks):
+        yield (*path, *inner), text
+    if checks.holdout is None:
+        return
+    here, name = (*path, "holdout", "metric"), checks.holdout.metric
+    declared = policy.metrics.get(name)
+    function = computed_by(name, declared.names if declared else ())
+    if function is None:
+        yield here, f"'{name}' cannot be computed; known are: {', '.join(BETTER)}"
+    elif declared is not None and declared.better != BETTER[function]:
+        yield here, f"metrics.{name} says {declared.better} is better; of {function} it is not"
 
 
 def _of_promote(policy: Policy, path: Path) -> Problems:

@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from steward.events import ModelRef
+from steward.policy.examination import Checks, Tags
 from steward.policy.lifecycle import Freeze
+from steward.policy.sandbox import Sandbox
 from steward.policy.section import Section
 
 
@@ -165,12 +167,17 @@ class Require(Section):
 
 
 class When(Section):
-    """By how much a candidate must beat Production: ``margin`` or ``margin_relative``."""
+    """By how much a candidate must beat Production: ``margin`` or ``margin_relative``.
+
+    ``compare``: by the values that were logged, or by scoring both on the holdout; ``confidence``
+    is of the one-sided interval of the difference there.
+    """
 
     metric: Text
     margin: NotNegative | None = None
     margin_relative: NotNegative | None = None
-    compare: Literal["auto", "logged"] = "auto"
+    compare: Literal["auto", "logged", "holdout"] = "auto"
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
 
 
 class Promote(Section):
@@ -216,6 +223,9 @@ class Policy(Section):
     require: Require = Require()
     wait_seconds: Seconds = 3600.0
     on_missing: Literal["hold", "reject"] = "hold"
+    checks: Checks | None = None
+    tags: Tags = Tags()
+    sandbox: Sandbox = Sandbox()
     promote: Promote = Promote(first_version="hold")
     reload: Reload = Reload()
     guard: Guard = Guard()

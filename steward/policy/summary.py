@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from steward.policy.channels import ALL
+from steward.policy.examination import Checks
 from steward.policy.model import Match, Mode, Policy, Promote, Require, TagValue
 from steward.policy.policy_set import PolicySet
+from steward.policy.sandbox import Sandbox
 
 _MAY = {
     Mode.OBSERVE: "looks only; says what it would have done",
@@ -24,7 +26,9 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
     lines += [("metric", text) for text in _metrics(policy)]
     lines += [
         ("requires", "; ".join(_gates(policy.require)) or "nothing"),
+        *([("sandbox", _sandbox(policy.sandbox))] if policy.sandbox != Sandbox() else []),
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
+        *(("examines", text) for text in _checks(policy.checks)),
         ("promotes", "; ".join(_promotes(policy.promote))),
         ("reloads", _reload(policy)),
     ]
@@ -89,6 +93,16 @@ def _gates(require: Require) -> Iterator[str]:
     yield from (f"lineage {key}" for key in require.lineage)
 
 
+def _checks(checks: Checks | None) -> Iterator[str]:
+    if checks is None or checks.holdout is None:
+        return
+    holdout = checks.holdout
+    rows = holdout.uri or "the dataset that its run names"
+    asked = ("quality", "latency", "drift", "fairness", "robustness")
+    named = [name for name in asked if getattr(checks, name)]
+    yield f"{holdout.metric} on {rows} (label {holdout.label}); {', '.join(named) or 'no more'}"
+
+
 def _promotes(promote: Promote) -> Iterator[str]:
     when = promote.when
     if when is None:
@@ -97,6 +111,8 @@ def _promotes(promote: Promote) -> Iterator[str]:
         yield f"when {when.metric} beats Production by {when.margin} or more"
     else:
         yield f"when {when.metric} beats Production by {when.margin_relative} of its value or more"
+    if when is not None and when.compare == "holdout":
+        yield f"both scored on the holdout, {when.confidence:.0%} sure"
     yield from (f"{name} may lose {loss}" for name, loss in promote.not_worse.items())
     yield f"the first version: {promote.first_version}"
 
@@ -106,6 +122,14 @@ def _reload(policy: Policy) -> str:
     share = f"{reload.min_prepared:.0%} of them able to load it first"
     return f"{reload.strategy} replicas, {share}, {reload.timeout_seconds:g} s; on failure: " + (
         "roll back" if reload.on_failure == "rollback" else "tell"
+    )
+
+
+def _sandbox(sandbox: Sandbox) -> str:
+    trusted = f"; also trusts {', '.join(sandbox.trusted)}" if sandbox.trusted else ""
+    return (
+        f"level {sandbox.min_level} or more, {sandbox.cpu_s} s of CPU, {sandbox.mem_mib} MiB, "
+        f"{sandbox.wall_s:g} s an answer; loads {', '.join(sandbox.formats)}{trusted}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from steward.signing import sign
-from tests.models import _ensure_model, _tracking_to, client_of
+from tests.models import _ensure_model, client_of, tracking_to
 from tests.servers import Child, free_port
 
 SECRET = "replica-secret-of-the-tests"
@@ -99,7 +99,7 @@ def _log_constant(tracking_uri: str, number: int, *, with_example: bool) -> str:
         Schema([ColSpec("double", "a"), ColSpec("double", "b")]), Schema([ColSpec("double")])
     )
     estimator = DummyRegressor(strategy="constant", constant=float(number)).fit(features, [0, 1])
-    with _tracking_to(tracking_uri):
+    with tracking_to(tracking_uri):
         logged = mlflow.sklearn.log_model(
             estimator,
             name="model",
@@ -118,7 +118,7 @@ def register_broken(tracking_uri: str, model: str, directory: Path) -> str:
         source = _log_constant(tracking_uri, 0, with_example=False)
     import mlflow.artifacts
 
-    with _tracking_to(tracking_uri):
+    with tracking_to(tracking_uri):
         files = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(directory)))
         next(files.glob("model.*")).write_bytes(b"not a model")
         run = client.create_run("0")

@@ -46,6 +46,9 @@ def judge(
     )
 
 
+LOGGED = make_policy(promote={"when": {"metric": "auc", "margin": "0.02", "compare": "logged"}})
+
+
 def judge_numbers(new: float, old: float, **when: Any) -> Decision:
     policy = make_policy(promote={"when": {"metric": "auc", **(when or {"margin": "0.02"})}})
     return judge(measured("4", new), measured("3", old), policy=policy)
@@ -116,7 +119,7 @@ def test_a_champion_measured_under_another_name_is_told_so():
 def test_numbers_of_different_data_are_told_as_such():
     new, old = found(0.9, dataset="q3"), found(0.85, dataset="q2")
 
-    decision = judge(measured("4", new), measured("3", old))
+    decision = judge(measured("4", new), measured("3", old), policy=LOGGED)
 
     assert decision.reasons[1] == "the two were measured on different data: q3 and q2"
 
@@ -125,7 +128,7 @@ def test_the_same_dataset_with_other_contents_is_told_as_such():
     new = found(0.9, dataset="q3", dataset_digest="a")
     old = found(0.85, dataset="q3", dataset_digest="b")
 
-    decision = judge(measured("4", new), measured("3", old))
+    decision = judge(measured("4", new), measured("3", old), policy=LOGGED)
 
     assert decision.reasons[1] == "the two were measured on different contents of dataset q3"
 

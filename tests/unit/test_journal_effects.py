@@ -85,3 +85,12 @@ def test_an_intent_is_written_once_also_after_a_deadlock(
         ledger.intend([Intent(FRAUD, "1", "stage", "Production")])
 
     assert [row.value for row in rows_of(journal, intents)] == ["Production"]
+
+
+def test_a_holdout_counts_each_version_that_it_decided_on_once(
+    journal: Journal, ledger: JournalLedger
+) -> None:
+    counts = [ledger.use_holdout(FRAUD, version, "a" * 64) for version in ("1", "2", "2", "3")]
+
+    assert counts == [1, 2, 2, 3]
+    assert ledger.use_holdout(FRAUD, "3", "b" * 64) == 1

@@ -143,9 +143,21 @@ BAD = {
         "  mail: {email: [nobody]}\n  team: {",
     ): "line 3: 'nobody' is not an email address",
     ("  team: {", '  all: {slack: "${X}"}\n  team: {'): "line 3: a channel cannot be named 'all'",
+    # what is examined
+    ("mode: act", "mode: act\n    checks: {}"): "line 8: checks is empty",
+    ("mode: act", "mode: act\n    checks: {latency: {p95_ms: 5}}"): "line 8: checks.latency needs "
+    "rows: name checks.holdout (uri, label, metric)",
+    (
+        "mode: act",
+        "mode: act\n    checks: {holdout: {uri: a.csv, label: y, metric: lift}}",
+    ): "line 8: 'lift' cannot be computed; known are: roc_auc",
+    (
+        "mode: act",
+        "mode: act\n    checks: {quality: {f1: {}}, holdout: {uri: a.csv, label: y, metric: f1}}",
+    ): "line 8: checks.quality.f1 needs min or max",
+    ("0.02}", "0.02, confidence: 1}"): "line 14: policies[0].promote.when.confidence must be less",
+    ("0.02}", "0.02, compare: holdout}"): "line 14: compare: holdout needs checks.holdout",
     # what a later version will do
-    ("mode: act", "mode: act\n    checks: {}"): "line 8: checks: is not available in this version "
-    "(0.1.0); remove it",
     (
         "mode: act",
         "mode: act\n    freeze: [{cron: '0 25 * * *', hours: 2}]",
@@ -158,8 +170,6 @@ BAD = {
     ("0.02}", "0.02}\n      approval: {}"): "line 15: approval: is not available",
     ("0.02}", "0.02}\n      first_version: approval"): "line 15: first_version: approval is not "
     "available in this version (0.1.0); use promote or hold",
-    ("0.02}", "0.02, confidence: 0.95}"): "line 14: confidence: is not available",
-    ("0.02}", "0.02, compare: holdout}"): "line 14: compare: holdout is not available",
     ("mode: act", "mode: act\n    reload: {strategy: canary}"): "line 8: strategy: canary is not",
     ("mode: act", "mode: act\n    reload: {strategy: rolling}"): "line 8: strategy: rolling is not",
     ("mode: act", "mode: act\n    guard: {two_in_production: repair}"): "line 8: "

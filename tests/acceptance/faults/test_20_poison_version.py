@@ -22,7 +22,7 @@ from steward.errors import StewardError
 from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.looking import holder_of, outcomes_of
 from tests.acceptance.faults.site import Site
-from tests.models import _tracking_to, client_of
+from tests.models import client_of, tracking_to
 from tests.servers import CapturedRequest, Child, eventually, free_port
 from workers.sweep import DEATHS_ALLOWED
 
@@ -132,7 +132,7 @@ def register_loading(site: Site, model: str, make: Callable[[], Any], *, auc: fl
             return [0]
 
     url = site.mlflow.url
-    with warnings.catch_warnings(action="ignore"), _tracking_to(url), mlflow.start_run() as run:
+    with warnings.catch_warnings(action="ignore"), tracking_to(url), mlflow.start_run() as run:
         logged = mlflow.pyfunc.log_model(name="model", python_model=Poison(), pip_requirements=[])
         mlflow.log_metric("test_auc", auc, model_id=logged.model_id)
     version = client_of(url).create_model_version(

@@ -1,0 +1,93 @@
+"""The ruling on a comparison by the holdout, and whether logged values may be compared at all.
+
+Called by ``decisions``. Pure.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from handlers.conclusion import conclude
+from handlers.examined import OnHoldout, is_by_holdout
+from handlers.metrics import Found, exact
+from steward.policy import Policy
+
+if TYPE_CHECKING:
+    from handlers.decisions import Measured, Ruling
+
+_RULINGS = {"not_better": "below_margin", "inconclusive": "inconclusive"}
+
+
+def on_the_same_rows(
+    policy: Policy, side: "Measured", value: float | None, found: OnHoldout
+) -> "Measured":
+    """The side with what was measured on the holdout in the place of what was logged."""
+    when = policy.promote.when
+    if when is None or value is None:
+        return side
+    measured = Found(
+        exact(value),
+        found.comparison.metric,
+        "holdout",
+        found.holdout.sha256,
+        found.holdout.name,
+        found.holdout.sha256,
+    )
+    return replace(side, metrics={**side.metrics, when.metric: measured})
+
+
+def rule(
+    policy: Policy, found: OnHoldout, required: Decimal | None, told: tuple[str, ...]
+) -> "Ruling | None":
+    """Hold with the reason, or None where the candidate is better."""
+    when = policy.promote.when
+    if when is None or required is None:
+        return "hold", "not_comparable", (_why_not(found), found.holdout.told)
+    conclusion = conclude(found.comparison, required, when.confidence)
+    if conclusion.ruling == "better":
+        return None
+    return "hold", _RULINGS[conclusion.ruling], (*told, *conclusion.reasons, found.holdout.told)
+
+
+def certainty(policy: Policy, found: OnHoldout, required: Decimal) -> tuple[str, ...]:
+    """How sure it is that the candidate is better, and how used the rows are."""
+    when = policy.promote.when
+    confidence = when.confidence if when else 0.95
+    return (*conclude(found.comparison, required, confidence).reasons, found.holdout.told)
+
+
+def not_comparable(
+    policy: Policy, new: Found, old: Found, found: OnHoldout | None, problem: str
+) -> "Ruling | None":
+    """Why logged values decide nothing; None where they may, or where the holdout decides."""
+    when = policy.promote.when
+    if found is not None or when is None or when.compare == "logged":
+        return None
+    if when.compare == "holdout":
+        return "hold", "not_comparable", (problem or "the two were not scored on the holdout",)
+    if _differ(new, old):
+        reason = (
+            f"{new.name} was measured on different data: {_data(new)} and {_data(old)}; "
+            "with compare: logged the policy would compare them all the same"
+        )
+        return "hold", "not_comparable", (reason,)
+    if is_by_holdout(policy) and not (new.dataset and new.dataset_digest and old.dataset_digest):
+        reason = "the logged values do not say that they were measured on the same data"
+        return "hold", "not_comparable", (*([problem] if problem else []), reason)
+    return None
+
+
+def _differ(new: Found, old: Found) -> bool:
+    """Whether it is known that two values are of different data."""
+    names = new.dataset and old.dataset and new.dataset != old.dataset
+    digests = new.dataset_digest and old.dataset_digest and new.dataset_digest != old.dataset_digest
+    return bool(names or digests)
+
+
+def _data(found: Found) -> str:
+    digest = f" ({found.dataset_digest})" if found.dataset_digest else ""
+    return f"{found.dataset}{digest}"
+
+
+def _why_not(found: OnHoldout) -> str:
+    return found.comparison.problem or "there is no margin to compare with"

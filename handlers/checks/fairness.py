@@ -1,0 +1,108 @@
+"""Does the version treat groups of people alike? fairlearn's two differences, for one attribute.
+
+Called by the suite. Binary classifiers alone: both are about who gets the positive answer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+
+from handlers.checks import CheckResult, Status
+from handlers.checks.context import Array
+
+_FUNCTIONS: Mapping[str, Callable[..., float]] = {
+    "demographic_parity_difference": demographic_parity_difference,
+    "equalized_odds_difference": equalized_odds_difference,
+}
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessLimits:
+    """For the groups of ``attribute``: the greatest differences; None: not checked.
+
+    Groups under ``min_group`` rows or ``min_per_class`` of a class are left out, and told.
+    """
+
+    attribute: str
+    demographic_parity_difference_max: float | None = 0.1
+    equalized_odds_difference_max: float | None = 0.1
+    min_group: int = 50
+    min_per_class: int = 10
+
+    def bounds(self) -> dict[str, float]:
+        """The bounds that are set, by fairlearn's name of what they bound."""
+        both = {
+            "demographic_parity_difference": self.demographic_parity_difference_max,
+            "equalized_odds_difference": self.equalized_odds_difference_max,
+        }
+        return {name: bound for name, bound in both.items() if bound is not None}
+
+
+def check_fairness(
+    labels: Array, decided: Array, groups: Sequence[Any], limits: FairnessLimits
+) -> tuple[CheckResult, ...]:
+    """``labels`` and ``decided``, both ``(n,)`` of 0 and 1; ``groups``: ``(n,)``, each row's group.
+
+    One group is nothing to compare (skip); a row without one, or groups all but one too small, is
+    an error: the difference of the others would say nothing of them.
+    """
+    column = pd.Series(groups).reset_index(drop=True)
+    n = len(column)
+    if n != len(labels):
+        return _all(limits, "error", n, f"{n} groups for {len(labels)} rows")
+    if column.isna().any():
+        gaps = int(column.isna().sum())
+        return _all(limits, "error", n, f"{limits.attribute} is missing in {gaps} of {n} rows")
+    if column.nunique() < _TWO:
+        return _all(limits, "skip", n, f"{limits.attribute} has one group: nothing to compare")
+    small = _too_small(labels, column, limits)
+    is_kept = (~column.isin(small)).to_numpy()
+    if column[is_kept].nunique() < _TWO:
+        return _all(limits, "error", n, f"too few rows to compare: {_named(small)}")
+    kept = (labels[is_kept], decided[is_kept], column[is_kept].to_numpy())
+    return tuple(
+        _difference(name, bound, kept, small, limits.attribute)
+        for name, bound in limits.bounds().items()
+    )
+
+
+def _too_small(labels: Array, column: pd.Series, limits: FairnessLimits) -> list[Any]:
+    """Groups too small to tell: one row alone moved equalized odds from 0.01 to 0.54."""
+    small = []
+    for group, rows in column.groupby(column, observed=True).groups.items():
+        positive = int(labels[np.asarray(rows)].sum())
+        fewest = min(positive, len(rows) - positive)
+        if len(rows) < limits.min_group or fewest < limits.min_per_class:
+            small.append(group)
+    return small
+
+
+def _difference(
+    name: str,
+    bound: float,
+    kept: tuple[Array, Array, Array],
+    small: list[Any],
+    attribute: str,
+) -> CheckResult:
+    labels, decided, groups = kept
+    value = float(_FUNCTIONS[name](labels, decided, sensitive_features=groups))
+    status: Status = "fail" if value > bound else "warn" if small else "pass"
+    left_out = f"; left out, too few rows: {_named(small)}" if small else ""
+    detail = f"{value:.3f} between {len(np.unique(groups))} groups of {attribute}{left_out}"
+    return CheckResult(f"fairness.{attribute}.{name}", status, value, bound, len(labels), detail)
+
+
+def _named(groups: list[Any]) -> str:
+    return ", ".join(str(group) for group in groups[:5])
+
+
+def _all(limits: FairnessLimits, status: Status, n: int, detail: str) -> tuple[CheckResult, ...]:
+    return tuple(
+        CheckResult(f"fairness.{limits.attribute}.{name}", status, None, bound, n, detail)
+        for name, bound in limits.bounds().items()
+    )

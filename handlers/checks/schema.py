@@ -1,0 +1,45 @@
+"""Can the version stand where the champion stands? Its inputs against the champion's.
+
+Called by the suite. Callers send what the champion takes, and go on doing so after a promotion.
+"""
+
+from handlers.checks import CheckResult, Status
+from handlers.checks.context import InputColumn
+
+_WIDER = {("integer", "long"), ("float", "double"), ("integer", "double")}
+"""(champion's type, candidate's) that MLflow converts without loss when it enforces a signature."""
+
+Inputs = tuple[InputColumn, ...]
+
+
+def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResult:
+    """No new required column and no changed type; what the candidate no longer reads is told."""
+    if champion is None:
+        return CheckResult("schema", "skip", detail="the champion has no signature to compare")
+    if candidate is None:
+        return CheckResult("schema", "error", detail="the version has no signature to compare")
+    before = {column.name: column for column in champion}
+    breaks: list[str] = []
+    changes: list[str] = []
+    for column in candidate:
+        text, is_break = _change(before.get(column.name), column)
+        if text:
+            (breaks if is_break else changes).append(text)
+    gone = sorted(set(before) - {column.name for column in candidate})
+    changes += [f"{name} is no longer read" for name in gone]
+    status: Status = "fail" if breaks else "warn" if changes else "pass"
+    detail = "; ".join([*breaks, *changes]) or "takes what the champion takes"
+    return CheckResult("schema", status, float(len(breaks)), 0.0, len(candidate), detail)
+
+
+def _change(before: InputColumn | None, column: InputColumn) -> tuple[str, bool]:
+    """What changed of one column, in words, and whether callers break on it."""
+    if before is None:
+        word = "required" if column.required else "optional"
+        return f"new {word} column {column.name}", column.required
+    if before.type != column.type:
+        is_wider = (before.type, column.type) in _WIDER
+        return f"{column.name} was {before.type}, is {column.type}", not is_wider
+    if column.required and not before.required:
+        return f"{column.name} was optional, is required", True
+    return "", False

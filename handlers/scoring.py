@@ -1,0 +1,224 @@
+"""Scores of one model on the holdout's rows, what the checks are given, and the comparison.
+
+Called by ``examination``. The model sees features alone; every metric is computed here.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from handlers.checks.context import (
+    Array,
+    Examined,
+    Handle,
+    InputColumn,
+    LabelError,
+    Task,
+    encode_labels,
+)
+from handlers.checks.drift import DriftLimits
+from handlers.checks.fairness import FairnessLimits
+from handlers.checks.latency import LatencyLimits
+from handlers.checks.metrics import METRICS, Metric
+from handlers.checks.own import find_own
+from handlers.checks.quality import Bound, QualityLimits
+from handlers.checks.robustness import RobustnessLimits
+from handlers.checks.suite import Suite
+from handlers.comparison import compare_auc, compare_by_bootstrap
+from handlers.conclusion import Comparison
+from handlers.holdout import Rows
+from steward.errors import PermanentError
+from steward.policy import Policy
+from steward.policy.examination import Holdout, computed_by
+from steward.ports import ModelFacts, SandboxedModel, VersionInfo
+
+_TWO = 2
+_TIMED_ROWS = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """One model's answers on the holdout. Shapes: n rows; ``scores`` ``(n,)`` or ``(n, k)``."""
+
+    handle: Handle
+    task: Task
+    features: pd.DataFrame
+    labels: Array
+    scores: Array
+
+
+def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Scored:
+    """Ask a model for its answers to the holdout.
+
+    Raises:
+        PermanentError: the holdout lacks a column of the model, or has labels it cannot know.
+        ModelUnfitError: the model fails.
+
+    """
+    rules = _holdout(policy)
+    features = _features(rows.holdout.frame, rules, model.info)
+    task, labels = _labels(policy, rows.holdout.frame[rules.label], model.info)
+    handle = Handle(
+        number,
+        model.predict,
+        lambda frame, rounds: model.time(frame.head(_TIMED_ROWS), rounds=rounds),
+        _inputs(model.info),
+        model.info.requirements,
+    )
+    return Scored(handle, task, features, labels, np.asarray(model.predict(features)))
+
+
+def examined_of(
+    policy: Policy, rows: Rows, candidate: VersionInfo, scored: Scored, champion: Scored | None
+) -> Examined:
+    """What the checks look at. The running libraries are this process's, which the child shares."""
+    fairness = policy.checks.fairness if policy.checks else None
+    attributes = {*_holdout(policy).sensitive, *([fairness.attribute] if fairness else [])}
+    frame = rows.holdout.frame
+    reference = None
+    if rows.reference is not None:
+        held = rows.reference.frame
+        reference = held[[column for column in scored.features.columns if column in held.columns]]
+    return Examined(
+        model=candidate.model.name,
+        task=scored.task,
+        candidate=scored.handle,
+        champion=champion.handle if champion else None,
+        features=scored.features,
+        labels=scored.labels,
+        scores=scored.scores,
+        champion_scores=champion.scores if champion else None,
+        reference=reference,
+        sensitive={name: frame[name].tolist() for name in attributes if name in frame.columns},
+        running=_running(scored.handle.libraries),
+    )
+
+
+def suite_of(policy: Policy) -> Suite:
+    """The checks that the policy asks for, with its bounds."""
+    checks = policy.checks
+    if checks is None:
+        return Suite()
+    latency, drift, fair, robust = checks.latency, checks.drift, checks.fairness, checks.robustness
+    return Suite(
+        quality=QualityLimits(
+            {name: Bound(limits.min, limits.max) for name, limits in checks.quality.items()}
+        ),
+        latency=LatencyLimits(latency.ratio_max, latency.p99_ratio_max, latency.p95_ms)
+        if latency
+        else None,
+        drift=DriftLimits(psi_max=drift.psi_max, ks_max=drift.ks_max) if drift else None,
+        fairness=FairnessLimits(
+            fair.attribute,
+            fair.demographic_parity_difference_max,
+            fair.equalized_odds_difference_max,
+        )
+        if fair
+        else None,
+        robustness=RobustnessLimits(robust.noise_sd, robust.metric_drop_max) if robust else None,
+        own=find_own(checks.own),
+    )
+
+
+def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
+    """Both on the same rows: paired DeLong for ROC AUC of two classes, else a paired bootstrap."""
+    when, metric = policy.promote.when, _metric(policy)
+    confidence = when.confidence if when else 0.95
+    is_auc = metric.name == "roc_auc" and candidate.task == "binary"
+    if candidate.task != champion.task:
+        problem = f"one is a {candidate.task} model, the other {champion.task}"
+        return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
+    try:
+        if is_auc:
+            return compare_auc(
+                candidate.labels, candidate.scores, champion.scores, confidence=confidence
+            )
+        return compare_by_bootstrap(
+            metric.name,
+            metric.function,
+            candidate.labels,
+            candidate.scores,
+            champion.scores,
+            better=metric.better,
+            is_classification=candidate.task != "regression",
+            confidence=confidence,
+        )
+    except ValueError as error:
+        n = len(candidate.labels)
+        return Comparison(metric.name, "bootstrap", confidence, n, 0, problem=str(error))
+
+
+def _metric(policy: Policy) -> Metric:
+    """What promotion compares by, where it can be computed; else the holdout's metric."""
+    when = policy.promote.when
+    names = [when.metric] if when else []
+    for name in (*names, _holdout(policy).metric):
+        declared = policy.metrics.get(name)
+        function = computed_by(name, declared.names if declared else ())
+        if function is not None:
+            return METRICS[function]
+    raise PermanentError(f"{_holdout(policy).metric} cannot be computed")
+
+
+def _holdout(policy: Policy) -> Holdout:
+    if policy.checks is None or policy.checks.holdout is None:
+        raise PermanentError("the policy names no holdout")
+    return policy.checks.holdout
+
+
+def _features(frame: pd.DataFrame, rules: Holdout, facts: ModelFacts) -> pd.DataFrame:
+    """The model's own columns in its order; without a signature, all but label and sensitive."""
+    if facts.input_columns and all(name in frame.columns for name, _ in facts.input_columns):
+        return frame[[name for name, _ in facts.input_columns]]
+    hidden = [column for column in (rules.label, *rules.sensitive) if column in frame.columns]
+    rest = frame.drop(columns=hidden)
+    wanted = [name for name, _ in facts.input_columns or ()]
+    lacking = [name for name in wanted if not name.isdigit() and name not in rest.columns]
+    if lacking:
+        raise PermanentError(f"the holdout has no column {', '.join(lacking[:5])}")
+    return rest
+
+
+def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task, Array]:
+    """The task and the labels as numbers; a model without known classes is asked by its metric."""
+    classes = facts.classes
+    if classes is None and "regression" in _metric(policy).tasks:
+        return "regression", np.asarray(column, dtype=float)
+    try:
+        if classes is None:
+            task: Task = "binary" if column.nunique() <= _TWO else "multiclass"
+            return task, encode_labels(column.tolist(), None)
+        task = "binary" if len(classes) == _TWO else "multiclass"
+        return task, encode_labels([_as_text(label) for label in column.tolist()], classes)
+    except LabelError as error:
+        raise PermanentError(str(error)) from error
+
+
+def _as_text(label: Any) -> str | None:
+    """A label as a model's classes name it: 1.0 of a column with gaps is 1."""
+    if label is None or label != label:  # noqa: PLR0124  # NaN alone differs from itself
+        return None
+    is_whole = isinstance(label, float) and label.is_integer()
+    return str(int(label)) if is_whole else str(label)
+
+
+def _inputs(facts: ModelFacts) -> tuple[InputColumn, ...] | None:
+    if facts.input_columns is None:
+        return None
+    return tuple(InputColumn(name, kind) for name, kind in facts.input_columns)
+
+
+def _running(recorded: Mapping[str, str]) -> dict[str, str]:
+    """The versions here of the libraries that a version was made with."""
+    here = {"python": platform.python_version()}
+    for name in recorded:
+        try:
+            here[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return here

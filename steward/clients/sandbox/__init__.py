@@ -1,0 +1,1 @@
+"""Where models that nobody trusts are loaded: content checked first, then one fork for each."""

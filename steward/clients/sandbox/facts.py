@@ -1,0 +1,59 @@
+"""What a model's own files say of it: signature and recorded requirements. Read, never run."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from steward.ports import ModelFacts
+
+_PINNED = re.compile(r"^\s*([A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*==\s*([^\s;#]+)")
+_REQUIREMENTS_BYTES = 1 << 20
+
+
+def facts_of(told: Mapping[str, Any], directory: Path, libraries: Mapping[str, str]) -> ModelFacts:
+    """Facts before it is loaded; ``told`` is its MLmodel file, ``libraries`` the sandbox's own."""
+    function = told["flavors"]["python_function"]
+    is_sklearn = function.get("loader_module") == "mlflow.sklearn"
+    return ModelFacts(
+        flavor="sklearn" if is_sklearn else "python_function",
+        input_columns=_input_columns(told),
+        requirements=_requirements(directory / "requirements.txt"),
+        libraries=libraries,
+    )
+
+
+def column_names(told: Mapping[str, Any]) -> list[str] | None:
+    """Names of the signature's columns; None when it has none, or they have no names."""
+    inputs = _inputs(told)
+    names = [one["name"] for one in inputs if isinstance(one.get("name"), str)]
+    return names if names and len(names) == len(inputs) and _is_columns(inputs) else None
+
+
+def _input_columns(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...] | None:
+    inputs = _inputs(told)
+    named = (
+        (str(one.get("name", index)), str(one.get("type"))) for index, one in enumerate(inputs)
+    )
+    return tuple(named) or None
+
+
+def _is_columns(inputs: list[dict[str, Any]]) -> bool:
+    return all(one.get("type") != "tensor" for one in inputs)
+
+
+def _inputs(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    signature = told.get("signature")
+    try:
+        inputs = json.loads(signature["inputs"])  # type: ignore[index]  # else it has none
+    except (TypeError, KeyError, ValueError, RecursionError):
+        return []
+    return [one for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
+
+
+def _requirements(path: Path) -> dict[str, str]:
+    if not path.is_file() or path.stat().st_size > _REQUIREMENTS_BYTES:
+        return {}
+    lines = path.read_text(errors="replace").splitlines()
+    return {found[1].lower(): found[2] for line in lines if (found := _PINNED.match(line))}

@@ -1,0 +1,201 @@
+"""Real models of scikit-learn's breast cancer data, examined in the sandbox on a real registry."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from steward.events import EventType, ModelRef
+from steward.journal import deliveries, history
+from steward.journal.opening import open_journal
+from steward.journal.store import Journal
+from steward.ports import Hint
+from steward.settings import Settings
+from steward.wiring import ServicesFactory, activate_policy
+from tests.models import client_of, tracking_to
+from workers.running import Runner
+from workers.tasks import ROUTING, handler_named
+
+POLICY = """
+version: 1
+policies:
+  - name: cancer
+    mode: act
+    match: {{models: ["{model}"]}}
+    production: {{stage: Production}}
+    metrics: {{auc: {{names: [test_auc], better: higher}}}}
+    checks:
+      holdout: {{uri: "{uri}", label: target, metric: auc}}
+      quality: {{roc_auc: {{min: 0.55}}}}
+    tags: {{checks: true}}
+    promote: {{when: {{metric: auc, margin: {margin}, compare: holdout}}, first_version: promote}}
+"""
+COLUMNS = ["mean radius", "mean smoothness", "mean symmetry", "texture error"]
+POOR, GOOD = ["mean radius", "texture error"], []
+SYMMETRY_ALONE = ["mean radius", "texture error", "mean smoothness"]
+SMOOTHNESS_ALONE = ["mean radius", "texture error", "mean symmetry"]
+"""Columns that a version is blind to; without the radius it knows little."""
+
+
+@dataclass
+class Clinic:
+    """One model, one policy, one journal: versions come in and are judged."""
+
+    journal: Journal
+    runner: Runner
+    server: str
+    model: ModelRef
+    train: pd.DataFrame
+    hints: list[Hint] = field(default_factory=list)
+
+    def register(self, blind_to: list[str]) -> str:
+        """Train, register, and let Steward judge."""
+        rows = self.train
+        seen = rows[COLUMNS].assign(**dict.fromkeys(blind_to, 0.0))
+        estimator = make_pipeline(StandardScaler(), LogisticRegression())
+        estimator.fit(seen, rows["target"])
+        quiet = warnings.catch_warnings(action="ignore")  # MLflow's own
+        with quiet, tracking_to(self.server), mlflow.start_run():
+            dataset = mlflow.data.from_pandas(rows, name="cancer", targets="target")
+            mlflow.log_input(dataset, context="training")
+            logged = mlflow.sklearn.log_model(
+                estimator,
+                name="model",
+                input_example=rows[COLUMNS].head(2),
+                pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
+            )
+            version = mlflow.register_model(logged.model_uri, self.model.name)
+        self.deliver(str(version.version))
+        return str(version.version)
+
+    def deliver(self, version: str) -> None:
+        news = deliveries.News(
+            EventType.VERSION_CREATED,
+            "mlflow/default",
+            self.model,
+            version,
+            subject=version,
+            facet="exists",
+            value=True,
+            data={"name": self.model.name, "version": version},
+        )
+        delivery = deliveries.Delivery("mlflow", f"d{version}", b"{}", datetime.now(UTC), news)
+        self.hints += deliveries.record(self.journal, [delivery])[1]
+        while self.hints:
+            self.runner.run(self.hints.pop(0).dispatch_id)
+
+    def verdict(self, version: str) -> tuple[str, str, str]:
+        """Verdict, code, reasons."""
+        with self.journal.read() as connection:
+            found = history.standing_verdict(connection, self.model, version)
+        assert found is not None
+        return found.verdict, found.code, "; ".join(found.reasons)
+
+
+@pytest.fixture
+def rows() -> tuple[pd.DataFrame, pd.DataFrame]:
+    frame = load_breast_cancer(as_frame=True).frame
+    train, holdout = train_test_split(
+        frame, test_size=0.5, random_state=0, stratify=frame["target"]
+    )
+    return train, holdout
+
+
+@pytest.fixture
+def clinic(
+    request: pytest.FixtureRequest,
+    mlflow_server: str,
+    tmp_path: Path,
+    rows: tuple[pd.DataFrame, pd.DataFrame],
+) -> Iterator[Clinic]:
+    given: dict[str, Any] = getattr(request, "param", {})
+    train, holdout = rows
+    uri = tmp_path / "holdout.parquet"
+    if given.get("has_holdout", True):
+        (train if given.get("is_training") else holdout).to_parquet(uri)
+    model = ModelRef(f"cancer-{request.node.name[:40].replace('[', '-').rstrip(']')}")
+    policy = tmp_path / "steward.yaml"
+    policy.write_text(POLICY.format(model=model.name, uri=uri, margin=given.get("margin", "0.1")))
+    settings = Settings(
+        MLFLOW_TRACKING_URI=mlflow_server, data_dir=tmp_path, policy_file=policy, host="127.0.0.1"
+    )
+    journal = open_journal(settings, ROUTING)
+    activate_policy(settings, journal)
+    hints: list[Hint] = []
+    factory = ServicesFactory(settings, journal)
+    runner = Runner(
+        journal,
+        owner="clinic",
+        handlers=handler_named,
+        services_for=factory,
+        hint=hints.extend,
+        lease_seconds=60,
+    )
+    yield Clinic(journal, runner, mlflow_server, model, train, hints)
+    runner.stop()
+    factory.close()
+    journal.close()
+    client_of(mlflow_server).delete_registered_model(model.name)
+
+
+def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
+    first = clinic.register(POOR)
+    second = clinic.register(GOOD)
+
+    verdict, code, reasons = clinic.verdict(second)
+
+    assert clinic.verdict(first)[0] == "promoted", clinic.verdict(first)
+    assert (verdict, code) == ("promoted", "beats_production"), reasons
+    assert "holdout.parquet (285 rows) was used for 2 decisions" in reasons
+    client = client_of(clinic.server)
+    held = client.get_model_version(clinic.model.name, second)
+    assert held.tags["steward.check.quality.roc_auc"] == "pass"
+    metrics = client.get_logged_model(held.model_id or held.source.removeprefix("models:/")).metrics
+    assert {"steward/quality.roc_auc"} <= {metric.key for metric in metrics}
+    with tracking_to(clinic.server):
+        report = mlflow.artifacts.load_text(f"runs:/{held.run_id}/validation/report.json")
+    assert json.loads(report)["comparison"]["champion"] == first
+
+
+@pytest.mark.parametrize("clinic", [{"margin": "0.02"}], indirect=True)
+def test_a_difference_within_the_noise_is_inconclusive(clinic: Clinic) -> None:
+    clinic.register(SYMMETRY_ALONE)
+
+    version = clinic.register(SMOOTHNESS_ALONE)
+
+    verdict, code, reasons = clinic.verdict(version)
+    assert (verdict, code) == ("held", "inconclusive"), reasons
+    assert "better by 0.03" in reasons  # the margin alone would have promoted it
+
+
+@pytest.mark.parametrize("clinic", [{"is_training": True}], indirect=True)
+def test_a_version_is_not_judged_on_what_it_was_trained_on(clinic: Clinic) -> None:
+    version = clinic.register(GOOD)
+
+    verdict, code, reasons = clinic.verdict(version)
+
+    assert (verdict, code) == ("held", "check_incomplete")
+    assert "is the training data of this version" in reasons
+
+
+@pytest.mark.parametrize("clinic", [{"has_holdout": False}], indirect=True)
+def test_without_its_holdout_a_version_is_held(clinic: Clinic) -> None:
+    version = clinic.register(GOOD)
+
+    verdict, code, reasons = clinic.verdict(version)
+
+    assert (verdict, code) == ("held", "check_incomplete")
+    assert "holdout.parquet cannot be read" in reasons
