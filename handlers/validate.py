@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from handlers.approval_tags import heed, is_heeded
+from handlers.approvals import is_question
 from handlers.decisions import Decision, Measured
 from handlers.gates import Gate, Status, judge, measure
 from handlers.metrics import Found, Lookup
@@ -16,7 +18,15 @@ from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.policy import Mode, Policy
 from steward.ports import Done, Outcome, Services, Skipped, VersionInfo, Wait
 
-JUDGED_AGAIN = frozenset({"held", "rejected"})
+JUDGED_AGAIN = frozenset({"held", "rejected", "awaiting_approval"})
+ASKED = frozenset(
+    {
+        EventType.PROMOTION_REQUESTED,
+        EventType.APPROVAL_REQUESTED,
+        EventType.APPROVAL_APPROVED,
+    }
+)
+"""What people say that leads to a judgement, wherever the version stands."""
 TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
 
 
@@ -42,7 +52,13 @@ def validate(event: Event, services: Services) -> Outcome:
     if policy.name == "none":
         return Skipped(f"no policy governs {model}")
     if event.type != EventType.VERSION_CREATED:
-        idle = _why_not_again(event, services) or _where_it_stands(model, number, services)
+        if is_heeded(event, services):
+            return heed(event, services)
+        idle = (
+            _why_not_for_a_person(event, model, number, services)
+            if event.type in ASKED
+            else _why_not_again(event, services) or _where_it_stands(model, number, services)
+        )
         if idle:
             return Skipped(idle)
     try:
@@ -61,6 +77,8 @@ def validate(event: Event, services: Services) -> Outcome:
 
 def _conclude(event: Event, services: Services, judged: Judged, deadline: datetime) -> Outcome:
     """What failed rejects at once; what is unclear holds; what is missing is waited for."""
+    if event.type == EventType.PROMOTION_REQUESTED and event.data.get("override"):
+        return Done(events=(_validated(event, services, judged),))
     if failed := judged.having("fail"):
         return _ended(EventType.REJECTED, failed[0].code, failed, event, services, judged=judged)
     if unclear := judged.having("unclear"):
@@ -72,6 +90,18 @@ def _conclude(event: Event, services: Services, judged: Judged, deadline: dateti
         kind = EventType.HELD if services.policy.on_missing == "hold" else EventType.REJECTED
         return _ended(kind, "incomplete", missing, event, services, judged=judged)
     return Done(events=(_validated(event, services, judged),))
+
+
+def _why_not_for_a_person(
+    event: Event, model: ModelRef, number: str, services: Services
+) -> str | None:
+    """Why what a person said leads to no judgement."""
+    if event.type == EventType.APPROVAL_REQUESTED and is_question(event):
+        return "Steward's own question"
+    is_override = bool(event.data.get("override"))
+    if number in services.history.rejected_by_person(model) and not is_override:
+        return "a person rejected the version; only an override promotes it"
+    return None
 
 
 def _why_not_again(event: Event, services: Services) -> str | None:
@@ -169,5 +199,6 @@ def _validated(event: Event, services: Services, judged: Judged) -> NewEvent:
             "lineage": dict(judged.lineage),
             "policy": services.policy.ref,
             "mode": str(services.mode),
+            "passed_over": [gate.detail for gate in judged.gates if gate.status != "pass"],
         },
     )

@@ -23,6 +23,7 @@ from steward.journal.store import Journal
 from steward.settings import Settings
 from webhook_receiver import api_page, documentation, problems
 from webhook_receiver.api import (
+    approvals,
     commands,
     events,
     explain,
@@ -85,7 +86,10 @@ def create_app(
     for path in ("/webhooks/mlflow", "/webhooks/mlflow/{registry}"):
         app.router.routes.insert(0, Route(path, door, methods=["POST"]))
     app.doors["/webhooks/mlflow"] = door
-    for module in (events, replays, models, verdicts, explain, commands, replicas, health, status):
+    for module in (
+        *(events, replays, models, verdicts, explain, commands, approvals),
+        *(replicas, health, status),
+    ):
         app.include_router(module.router)
     documentation.install(app)
     api_page.install(app)

@@ -2,7 +2,7 @@
 
 import typer
 
-from steward.cli import events, models
+from steward.cli import approvals, events, models
 from steward.cli.explain import explain
 from steward.cli.health import health
 from steward.cli.pauses import pause, resume
@@ -15,5 +15,10 @@ def register(app: typer.Typer) -> None:
     """Add them to the command."""
     app.add_typer(events.app, name="events")
     app.add_typer(models.app, name="models")
+    app.add_typer(approvals.app, name="approvals")
+    app.command("request-approval")(approvals.request_approval)
+    app.command()(approvals.approve)
+    app.command()(approvals.reject)
+    app.command()(approvals.promote)
     for verb in (explain, wait, rollback, pause, resume, replicas, health):
         app.command()(verb)

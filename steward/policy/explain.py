@@ -15,13 +15,11 @@ LATER_KEYS: dict[tuple[str, str], str] = {
     ("PolicyFile", "registries"): "remove it: there is one registry, 'default'",
     ("Policy", "checks"): "remove it: 'require' judges what the registry holds",
     ("Policy", "freeze"): "remove it: 'steward pause' stops promotions for a time",
-    ("Promote", "approval"): "remove it: with mode recommend a person promotes",
     ("When", "confidence"): "remove it: the logged values are compared by the margin",
 }
 """What the design of the file has but this version cannot do: refused, never ignored."""
 
 LATER_VALUES: dict[tuple[str, str], str] = {
-    ("first_version", "approval"): "use promote or hold",
     ("compare", "holdout"): "use logged or auto",
     ("strategy", "rolling"): "use all",
     ("strategy", "canary"): "use all",

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from steward.policy.channels import ChannelSpec
-from steward.policy.model import Policy, Section, Text, Texts
+from steward.policy.model import Policy, Text, Texts
+from steward.policy.section import Section
 
 
 class Channel(Section):
@@ -29,4 +30,5 @@ class PolicyFile(Section):
 
     version: Literal["1"]
     channels: dict[str, Channel] = Field(default_factory=dict)
+    groups: dict[Text, Texts] = Field(default_factory=dict)
     policies: tuple[Policy, ...]

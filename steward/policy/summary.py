@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from steward.policy.approval import describe as describe_approval
 from steward.policy.channels import ALL
 from steward.policy.model import Match, Mode, Policy, Promote, Require, TagValue
 from steward.policy.policy_set import PolicySet
@@ -26,6 +27,7 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
         ("requires", "; ".join(_gates(policy.require)) or "nothing"),
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
         ("promotes", "; ".join(_promotes(policy.promote))),
+        *[("approval", text) for text in _approval(policy)],
         ("reloads", _reload(policy)),
     ]
     lines += [("tells", f"{_whom(n.to)}: {', '.join(n.events)}") for n in policy.notify]
@@ -95,6 +97,12 @@ def _promotes(promote: Promote) -> Iterator[str]:
         yield f"when {when.metric} beats Production by {when.margin_relative} of its value or more"
     yield from (f"{name} may lose {loss}" for name, loss in promote.not_worse.items())
     yield f"the first version: {promote.first_version}"
+
+
+def _approval(policy: Policy) -> Iterator[str]:
+    promote = policy.promote
+    is_used = promote.first_version == "approval" or "approval" in promote.model_fields_set
+    return describe_approval(promote.approval, policy.approvers, is_used=is_used)
 
 
 def _reload(policy: Policy) -> str:

@@ -148,9 +148,11 @@ BAD = {
     "(0.1.0); remove it",
     ("mode: act", "mode: act\n    freeze: []"): "line 8: freeze: is not available",
     ("version: 1", "version: 1\nregistries: {}"): "line 2: registries: is not available",
-    ("0.02}", "0.02}\n      approval: {}"): "line 15: approval: is not available",
-    ("0.02}", "0.02}\n      first_version: approval"): "line 15: first_version: approval is not "
-    "available in this version (0.1.0); use promote or hold",
+    # a quorum that nobody can reach
+    (
+        "0.02}",
+        "0.02}\n      approval: {required: 2, from: [ada]}",
+    ): "line 15: promote.approval asks for 2 approvals from ada: too few people",
     ("0.02}", "0.02, confidence: 0.95}"): "line 14: confidence: is not available",
     ("0.02}", "0.02, compare: holdout}"): "line 14: compare: holdout is not available",
     ("mode: act", "mode: act\n    reload: {strategy: canary}"): "line 8: strategy: canary is not",
