@@ -124,15 +124,14 @@ def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
     )
 
 
-def tell_approval_requested(event: Event, _rollout: Rollout | None) -> Message | None:
-    """A version waits for people; nothing for a person's request, which Steward's follows."""
-    if "evidence" not in event.data:
-        return None
+def tell_approval_requested(event: Event, _rollout: Rollout | None) -> Message:
+    """A version waits for people."""
     decision, subject = Decision.read(event.data), _subject(event)
-    until = short(event.data.get("expires_at") or "")[:16].replace("T", " ")
+    expires = short(event.data.get("expires_at") or "")[:16].replace("T", " ")
+    until = f", until {expires} UTC" if expires else ""
     return Message(
         title=f"{subject} waits for approval",
-        lead=f"{subject} is promoted when people approve it, until {until} UTC." + _stays(decision),
+        lead=f"{subject} is promoted when people approve it{until}." + _stays(decision),
         severity="warning",
         facts=decision.facts,
         reasons=decision.reasons,

@@ -40,29 +40,31 @@ def heed(event: Event, services: Services) -> Outcome:
     model, version = event.model, event.version
     if model is None or version is None or services.mode == Mode.OBSERVE:
         return Skipped("mode observe: tags ask nothing")
-    if services.history.caused(event.id):
-        return Skipped("heard already")
-    champions = services.history.champions(model)
-    if champions and champions[0] == version:
-        return Skipped(f"version {version} is Production; to leave it: steward rollback")
+    is_production = services.history.champions(model)[:1] == [version]
+    if is_production or services.history.caused(event.id):
+        return Skipped(f"version {version} is Production" if is_production else "heard already")
     value = str(event.after)
     said = read(services.history.said(model, version))
+    told: dict[str, str] | None = None
+    kind = EventType.APPROVAL_REQUESTED
     if value == "pending":
-        return _say(EventType.APPROVAL_REQUESTED, event, services)
-    if value == "rejected":
-        told = {"verdict": "rejected", "code": "rejected_by_person"}
-        return _say(EventType.APPROVAL_REJECTED, event, services, told)
-    if value == "approved" and services.policy.promote.approval.accept_tags and said.question:
+        told = {}
+    elif value == "rejected":
+        kind, told = (
+            EventType.APPROVAL_REJECTED,
+            {"verdict": "rejected", "code": "rejected_by_person"},
+        )
+    elif value == "approved" and services.policy.promote.approval.accept_tags and said.question:
+        kind = EventType.APPROVAL_APPROVED
         told = {key: said.question.data[key] for key in ("evidence", "policy")}
-        return _say(EventType.APPROVAL_APPROVED, event, services, told)
+    if told is not None:
+        return _say(kind, event, services, told)
     return Skipped(f"{STATUS}={value} by tag is no approval; the journal is the truth of them")
 
 
-def _say(
-    kind: EventType, event: Event, services: Services, told: Mapping[str, str] | None = None
-) -> Done:
+def _say(kind: EventType, event: Event, services: Services, told: Mapping[str, str]) -> Done:
     reason = f"the tag {STATUS} was set to {event.after} in the registry"
-    said = {"by_tag": True, "reason": reason, "actor": None, **(told or {})}
+    said = {"by_tag": True, "reason": reason, "actor": None, **told}
     return Done(events=(person_event(kind, event, services, [reason], said),))
 
 

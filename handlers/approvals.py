@@ -64,20 +64,17 @@ def read(events: Iterable[Event]) -> Said:
 
 
 def _heard(said: Said, event: Event) -> Said:
-    match event.type:
-        case EventType.APPROVAL_REQUESTED if is_question(event):
-            return replace(said, question=event, expired=None)
-        case EventType.APPROVAL_REQUESTED:
-            return replace(said, asked=word_of(event), expired=None)
-        case EventType.APPROVAL_APPROVED:
-            return replace(said, approvals=(*said.approvals, word_of(event)))
-        case EventType.APPROVAL_REJECTED:
-            return replace(said, rejected=word_of(event))
-        case EventType.APPROVAL_EXPIRED:
-            return Said(rejected=said.rejected, expired=event)
-        case EventType.PROMOTED:
-            return Said()
-    return said
+    if event.type == EventType.PROMOTED:
+        return Said()
+    if event.type == EventType.APPROVAL_EXPIRED:
+        return Said(rejected=said.rejected, expired=event)
+    if event.type == EventType.APPROVAL_APPROVED:
+        return replace(said, approvals=(*said.approvals, word_of(event)))
+    if event.type == EventType.APPROVAL_REJECTED:
+        return replace(said, rejected=word_of(event))
+    if is_question(event):
+        return replace(said, question=event, expired=None)
+    return replace(said, asked=word_of(event), expired=None)
 
 
 def is_question(event: Event) -> bool:

@@ -58,7 +58,7 @@ class Facts:
     production: Production
     rejected_by_person: frozenset[str] = frozenset()
     rolled_back_from: frozenset[str] = frozenset()
-    said: Said = Said()
+    said: Said = field(default_factory=Said)
     author: str | None = None
     identity: Mapping[str, str] = field(default_factory=dict)
     request: Request | None = None

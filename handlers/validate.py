@@ -51,9 +51,13 @@ def validate(event: Event, services: Services) -> Outcome:
         return Skipped("the event names no version")
     if policy.name == "none":
         return Skipped(f"no policy governs {model}")
+    if is_heeded(event, services):
+        return heed(event, services)
+    return _judge(event, services, model, number)
+
+
+def _judge(event: Event, services: Services, model: ModelRef, number: str) -> Outcome:
     if event.type != EventType.VERSION_CREATED:
-        if is_heeded(event, services):
-            return heed(event, services)
         idle = (
             _why_not_for_a_person(event, model, number, services)
             if event.type in ASKED
@@ -65,6 +69,7 @@ def validate(event: Event, services: Services) -> Outcome:
         version = services.registry.version(model, number)
     except NotFoundError:
         return Skipped("the version was deleted")
+    policy = services.policy
     deadline = _deadline(event, version, policy)
     if version.status != "READY":
         return _not_ready(event, services, version, deadline)

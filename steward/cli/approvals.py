@@ -154,7 +154,7 @@ Subject = tuple[str, str | None, str | None, str | None]
 """Model, version, registry, workspace."""
 
 
-def _say(  # noqa: PLR0917  # what all four verbs have in common
+def _say(
     ctx: typer.Context,
     verb: str,
     subject: Subject,

@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from steward.policy.channels import ChannelSpec
-from steward.policy.model import Policy, Text, Texts
-from steward.policy.section import Section
+from steward.policy.model import Policy, Section, Text, Texts
 
 
 class Channel(Section):

@@ -10,11 +10,17 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+)
 
 from steward.events import ModelRef
 from steward.policy.approval import Approval
-from steward.policy.section import Section
 
 
 class Mode(StrEnum):
@@ -84,6 +90,12 @@ Lineage = Literal[
     "run_id",
     "model_id",
 ]
+
+
+class Section(BaseModel):
+    """One mapping of the policy file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Match(Section):
