@@ -1,7 +1,6 @@
-"""A version that the policy leaves to people: asked, approved, rejected by tag, expired, refused."""
+"""What the policy leaves to people: approved, rejected by tag, expired; the author is refused."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
