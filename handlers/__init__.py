@@ -13,6 +13,11 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "model_version.validated": ("promote", "annotate"),
     "model_version.rejected": ("annotate", "notify"),
     "promotion.held": ("annotate", "notify"),
+    "promotion.requested": ("validate",),
+    "approval.requested": ("validate", "expire", "annotate", "notify"),
+    "approval.approved": ("validate",),  # to the end of the road: what was asked is judged anew
+    "approval.rejected": ("annotate", "notify"),
+    "approval.expired": ("annotate", "notify"),
     "model_version.promoted": ("annotate",),  # people are told after the rollout
     "model_version.rolled_back": ("annotate",),
     "model_version.transitioned_stage": ("confirm",),

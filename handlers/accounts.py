@@ -27,6 +27,7 @@ _HELD_BECAUSE = {
     "inconclusive": "the holdout is too small to tell",
     "not_servable": "replicas cannot serve it",
     "not_ready": "the registry has not finished it",
+    "approval_expired": "nobody approved it in time",
     "first_version": "the first version is left to a person",
     "no_rule": "promotion is left to a person",
     "rolled_back_from": "Production was rolled back from it",
@@ -123,6 +124,46 @@ def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
         facts=decision.facts,
         reasons=decision.reasons,
         next_steps=decision.next_steps or (suggestion,),
+    )
+
+
+def tell_approval_requested(event: Event, _rollout: Rollout | None) -> Message:
+    """A version waits for people."""
+    decision, subject = Decision.read(event.data), _subject(event)
+    expires = short(event.data.get("expires_at") or "")[:16].replace("T", " ")
+    until = f", until {expires} UTC" if expires else ""
+    return Message(
+        title=f"{subject} waits for approval",
+        lead=f"{subject} is promoted when people approve it{until}." + _stays(decision),
+        severity="warning",
+        facts=decision.facts,
+        reasons=decision.reasons,
+        next_steps=decision.next_steps,
+    )
+
+
+def tell_person_rejected(event: Event, _rollout: Rollout | None) -> Message:
+    """A person's no, which only an override passes."""
+    decision, subject = Decision.read(event.data), _subject(event)
+    actor = short(event.data.get("actor") or "an unknown person, by tag")
+    return Message(
+        title=f"{subject} rejected by {actor}",
+        lead=f"{subject} is not promoted by automation any more.",
+        severity="warning",
+        reasons=decision.reasons or sentences(event.data.get("reason")),
+        next_steps=decision.next_steps or ("Register a better version.",),
+    )
+
+
+def tell_approval_expired(event: Event, _rollout: Rollout | None) -> Message:
+    """Nobody answered in time."""
+    decision, subject = Decision.read(event.data), _subject(event)
+    return Message(
+        title=f"{subject} held: nobody approved it in time",
+        lead=f"{subject} was not promoted.",
+        severity="warning",
+        reasons=decision.reasons,
+        next_steps=decision.next_steps,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import quote
 
+from handlers.approval_tags import mirror_of
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
@@ -59,15 +60,20 @@ def _write(services: Services, model: ModelRef, version: str, verdict: Verdict) 
     tags = dict(services.registry.version(model, version).tags)
     written: set[str] = set()
     for _ in range(LOOKS):
-        wanted = tags_of(verdict, model, version, services)
+        approval = mirror_of(model, version, verdict.verdict, services)
+        wanted = {**approval, **tags_of(verdict, model, version, services)}
         different = {key: value for key, value in wanted.items() if tags.get(key) != value}
         if different:
             services.ledger.intend(
                 [Intent(model, version, f"tag:{key}", value) for key, value in different.items()]
             )
             for key, value in different.items():
-                services.registry.set_version_tag(model, version, key, value)
-            tags |= different
+                if value is None:
+                    services.registry.delete_version_tag(model, version, key)
+                    tags.pop(key)
+                else:
+                    services.registry.set_version_tag(model, version, key, value)
+                    tags[key] = value
             written |= different.keys()
         latest = services.history.verdict(model, version)
         if latest is None or latest == verdict:

@@ -10,14 +10,18 @@ from decimal import Decimal
 from typing import Literal
 
 from handlers import by_holdout
+from handlers.approvals import Said, Tally, Word, count
 from handlers.by_holdout import on_the_same_rows
+from handlers.evidence import digest_of
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, tell
 from handlers.production import Production
 from steward.policy import Policy
 from steward.policy.model import When
 
-Kind = Literal["promote", "hold", "reject", "nothing"]
+Kind = Literal["promote", "hold", "ask", "reject", "nothing"]
+_UNANSWERABLE = frozenset({"incomplete", "ambiguous"})
+"""Holds for lack of the candidate's own evidence: the version is not ready to be judged."""
 _NOT_LOGGED: Lookup = Missing("no value was looked for")
 
 
@@ -34,10 +38,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A person's ``steward promote``; an override also passes a rejection and failed gates.
+
+    ``passed_over`` are the gates that failed, in sentences.
+    """
+
+    actor: str
+    reason: str = ""
+    is_override: bool = False
+    passed_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What else a decision rests on.
 
     ``on_holdout``: both scored on the same rows, None where they were not; ``holdout_problem`` why.
+    ``said``: what people said of the version; ``author``: whom its run names, unverified;
+    ``identity``: what tells this version from another of the same number.
     """
 
     production: Production
@@ -45,6 +64,10 @@ class Facts:
     rolled_back_from: frozenset[str] = frozenset()
     on_holdout: OnHoldout | None = None
     holdout_problem: str = ""
+    said: Said = field(default_factory=Said)
+    author: str | None = None
+    identity: Mapping[str, str] = field(default_factory=dict)
+    request: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,9 @@ class Decision:
     metric: str | None = None
     gain: Decimal | None = None
     required: Decimal | None = None
+    evidence: str = ""
+    approvals: tuple[Word, ...] = ()
+    author: str | None = None
 
 
 Ruling = tuple[Kind, str, tuple[str, ...]]
@@ -80,12 +106,96 @@ def decide(
         candidate = on_the_same_rows(policy, candidate, found.comparison.candidate, found)
         champion = on_the_same_rows(policy, champion, found.comparison.champion, found)
     compared = _compare(policy, candidate, champion)
-    kind, code, reasons = (
-        _closed(candidate.version, facts)
-        or _incomparable(policy, candidate, champion, facts)
-        or _by_margin(policy, compared, found)
+    compared = replace(compared, evidence=_fingerprint(compared, facts))
+    tally = count(facts.said, policy, evidence=compared.evidence, author=facts.author)
+    ruling = _closed(candidate.version, facts) or _answered(policy, compared, facts, tally)
+    kind, code, reasons = ruling
+    return replace(
+        compared, kind=kind, code=code, reasons=reasons, approvals=tally.valid, author=facts.author
     )
-    return replace(compared, kind=kind, code=code, reasons=reasons)
+
+
+def _fingerprint(compared: Decision, facts: Facts) -> str:
+    champion, found = compared.champion, facts.on_holdout
+    return digest_of(
+        {**facts.identity, "version": compared.candidate.version},
+        compared.candidate.metrics,
+        (champion.version, champion.metrics) if champion else None,
+        {
+            "gain": _text(compared.gain),
+            "required": _text(compared.required),
+            "holdout": found.holdout.sha256 if found else None,
+        },
+    )
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else tell(number)
+
+
+def _answered(policy: Policy, compared: Decision, facts: Facts, tally: Tally) -> Ruling:
+    """What the rules say, and then what people say to that."""
+    ruled = (
+        _only_by_person(compared.candidate.version, facts)
+        or _incomparable(policy, compared.candidate, compared.champion, facts)
+        or _by_margin(policy, compared, facts.on_holdout)
+    )
+    kind, code, reasons = ruled
+    request = facts.request
+    if request and request.is_override:
+        told = f"{request.actor} overrode what forbids it: {request.reason}"
+        return "promote", "override", (told, *_overridden(facts), *reasons)
+    is_open = kind == "promote" or (kind == "hold" and code not in _UNANSWERABLE)
+    if is_open and (_asks(policy, kind, code) or (kind == "hold" and facts.said.asked)):
+        return _by_approval(policy, compared, facts, tally, ruled)
+    if is_open and request and kind == "hold":
+        because = f": {request.reason}" if request.reason else ""
+        return "promote", "asked_for", (f"{request.actor} promoted it{because}", *reasons)
+    if kind == "hold" and _has_expired(compared, facts):
+        return _hold("approval_expired", "nobody answered in time", *reasons)
+    return ruled
+
+
+def _overridden(facts: Facts) -> Iterator[str]:
+    if facts.said.rejected:
+        yield f"it was rejected by {facts.said.rejected.tell()}"
+    yield from (facts.request.passed_over if facts.request else ())
+
+
+def _asks(policy: Policy, kind: Kind, code: str) -> bool:
+    """Whether the policy leaves this ruling to people."""
+    promote = policy.promote
+    when = promote.approval.when
+    if kind == "promote":
+        return "always" in when or (code == "no_production" and "first_version" in when)
+    return code in when or (code == "first_version" and promote.first_version == "approval")
+
+
+def _has_expired(compared: Decision, facts: Facts) -> bool:
+    expired = facts.said.expired
+    return expired is not None and expired.data.get("evidence") == compared.evidence
+
+
+def _by_approval(
+    policy: Policy, compared: Decision, facts: Facts, tally: Tally, ruled: Ruling
+) -> Ruling:
+    """Promote with enough approvals, else ask; not a second time where nobody answered."""
+    _, code, reasons = ruled
+    rule = policy.promote.approval
+    given = tuple(f"approved by {word.tell()}" for word in tally.valid)
+    if len(tally.valid) >= rule.required:
+        author = () if facts.author is None else (_tell_author(facts.author),)
+        return "promote", "approved", (*given, *reasons, *author)
+    if _has_expired(compared, facts):
+        return _hold("approval_expired", "nobody answered in time", *reasons)
+    whom = ", ".join(policy.approvers) or "any approver"
+    asks = f"{len(tally.valid)} of {rule.required} approvals are given; asked are: {whom}"
+    author = () if facts.author is None else (_tell_author(facts.author),)
+    return "ask", code, (*reasons, asks, *given, *tally.void, *author)
+
+
+def _tell_author(author: str) -> str:
+    return f"the author is {author}, as the run's tag mlflow.user claims (unverified)"
 
 
 def _hold(code: str, *reasons: str) -> Ruling:
@@ -97,10 +207,17 @@ def _closed(version: str, facts: Facts) -> Ruling | None:
     production = facts.production
     if version == production.version:
         return "nothing", "already_production", (f"version {version} is Production already",)
-    if version in facts.rejected_by_person:
+    is_override = facts.request is not None and facts.request.is_override
+    if version in facts.rejected_by_person and not is_override:
         return "reject", "rejected_by_person", (f"version {version} was rejected by a person",)
     if production.problem:
         return _hold(production.problem, production.reason)
+    return None
+
+
+def _only_by_person(version: str, facts: Facts) -> Ruling | None:
+    """Where automation does not go, whatever the numbers say."""
+    production = facts.production
     if version in facts.rolled_back_from:
         reason = f"Production was rolled back from version {version}; only a person promotes it"
         return _hold("rolled_back_from", reason)

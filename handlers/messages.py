@@ -10,9 +10,12 @@ from dataclasses import replace
 from handlers.accounts import (
     Message,
     tell_anything,
+    tell_approval_expired,
+    tell_approval_requested,
     tell_champion_changed,
     tell_died,
     tell_held,
+    tell_person_rejected,
     tell_promoted,
     tell_rejected,
     tell_rolled_back,
@@ -61,6 +64,9 @@ def subject_of(event: Event, chain: Sequence[Event]) -> Event:
 _TELL: dict[str, Callable[[Event, Rollout | None], Message | None]] = {
     EventType.PROMOTED: tell_promoted,
     EventType.HELD: tell_held,
+    EventType.APPROVAL_REQUESTED: tell_approval_requested,
+    EventType.APPROVAL_REJECTED: tell_person_rejected,
+    EventType.APPROVAL_EXPIRED: tell_approval_expired,
     EventType.REJECTED: tell_rejected,
     EventType.CHAMPION_CHANGED: tell_champion_changed,
     EventType.ROLLED_BACK: tell_rolled_back,

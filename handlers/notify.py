@@ -7,11 +7,12 @@ certainly refused was not sent, and is tried again as new.
 
 from dataclasses import replace
 
+from handlers.approvals import is_question
 from handlers.messages import ROLLOUTS, compose
 from handlers.rendering import render
 from handlers.wording import Links
 from steward.errors import TransientError
-from steward.events import Event
+from steward.events import Event, EventType
 from steward.policy import Mode
 from steward.policy.channels import ALL
 from steward.ports import Done, Outcome, Services, Skipped
@@ -22,6 +23,8 @@ def notify(event: Event, services: Services) -> Outcome:
     work = services.work
     if services.mode == Mode.OBSERVE:
         return Skipped("mode observe: nobody is told")
+    if event.type == EventType.APPROVAL_REQUESTED and not is_question(event):
+        return Skipped("a person's request: people are told of the question that follows it")
     links = Links(services.registry_url, services.public_url)
     message = compose(event, services.history.chain(event.id), links)
     if message is None:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from handlers import changeover, production
-from handlers.decisions import Decision, Facts, Measured, decide, is_older
+from handlers.approvals import read as read_said
+from handlers.decisions import Decision, Facts, Measured, Request, decide, is_older
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.freeze import frozen
 from handlers.gates import measure
@@ -18,7 +19,7 @@ from handlers.verdicts import verdict_event
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
-from steward.ports import Done, Look, Outcome, Services, Skipped, Wait
+from steward.ports import Done, Look, Outcome, Services, Skipped, VersionInfo, Wait
 
 OLDER = "older_than_production"
 PAUSED_FOR = timedelta(days=30)
@@ -75,6 +76,8 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
     if found.version == version and changeover.was_begun(services, found):
         return _finish(event, services, look, found)
     decision = _decide(event, services, found, version)
+    if decision.kind == "ask":
+        return _ask(event, services, decision)
     if decision.kind != "promote":
         return _leave(event, services, decision, found)
     if services.mode != Mode.ACT:
@@ -93,20 +96,86 @@ def _leave(event: Event, services: Services, decision: Decision, found: Producti
     return Done(events=(verdict_event(kind, event, services, decision),))
 
 
+def _ask(event: Event, services: Services, decision: Decision) -> Outcome:
+    """Leave it to people, once for the same evidence under the same policy."""
+    model, version = event.model, decision.candidate.version
+    if model is None or services.mode == Mode.OBSERVE:
+        reasons = ("would wait for approval; mode is observe", *decision.reasons)
+        held = replace(decision, kind="hold", reasons=reasons)
+        return Done(events=(verdict_event(EventType.HELD, event, services, held),))
+    open_question = read_said(services.history.said(model, version)).question
+    told = question(services, decision)
+    same = {**told, "reasons": list(decision.reasons)}
+    if open_question and all(
+        open_question.data.get(key) == same[key] for key in ("evidence", "policy", "reasons")
+    ):
+        return Done(note=f"waits for approval since {open_question.recorded_at:%Y-%m-%d %H:%M} UTC")
+    if open_question and open_question.data.get("evidence") == told["evidence"]:
+        told["expires_at"] = open_question.data["expires_at"]  # more approvals give no more time
+    return Done(
+        events=(verdict_event(EventType.APPROVAL_REQUESTED, event, services, decision, told),)
+    )
+
+
+def question(services: Services, decision: Decision) -> dict[str, Any]:
+    """What the question to people holds: on what they decide, who may, until when."""
+    rule, now = services.policy.promote.approval, services.clock.now()
+    return {
+        "evidence": decision.evidence,
+        "policy": services.policy.ref,
+        "required": rule.required,
+        "from": list(services.policy.approvers),
+        "author": decision.author,
+        "given": [word.actor for word in decision.approvals],
+        "expires_at": (now + timedelta(hours=rule.expires_hours)).isoformat(),
+    }
+
+
+def _request(event: Event, services: Services) -> Request | None:
+    """The ``steward promote`` that this validation comes from, if it does."""
+    cause = next(iter(services.history.chain(event.id)[1:2]), None)
+    if cause is None or cause.type != EventType.PROMOTION_REQUESTED:
+        return None
+    return Request(
+        actor=str(cause.data.get("actor")),
+        reason=str(cause.data.get("reason") or ""),
+        is_override=bool(cause.data.get("override")),
+        passed_over=tuple(event.data.get("passed_over", ())),
+    )
+
+
 def _decide(event: Event, services: Services, found: Production, version: str) -> Decision:
     """Gather the evidence of both sides, and judge."""
     champion, on_holdout, problem = None, None, ""
     if found.version and found.version != version:
         champion = _measured(services, found, found.version)
         on_holdout, problem = _on_holdout(event, services, found, version)
+    info = found.versions[version]
+    evidence = services.registry.evidence(info)
     facts = Facts(
         found,
         services.history.rejected_by_person(found.model),
         services.history.rolled_back_from(found.model),
         on_holdout,
         problem,
+        said=read_said(services.history.said(found.model, version)),
+        author=evidence.lineage.get("user"),
+        identity=_identity(event, info),
+        request=_request(event, services),
     )
-    return decide(services.policy, _measured(services, found, version), champion, facts)
+    candidate = Measured(version, measure(services.policy, evidence, info))
+    return decide(services.policy, candidate, champion, facts)
+
+
+def _identity(event: Event, info: VersionInfo) -> dict[str, str]:
+    """What tells this version, examined so, from another: an approval holds for it alone."""
+    checks = (f"{one['name']} {one['status']}" for one in event.data.get("checks") or ())
+    return {
+        "created_at": info.created_at.isoformat(),
+        "run_id": info.run_id or "",
+        "model_sha256": str(event.data.get("model_sha256") or ""),
+        "checks": ", ".join(check for check in checks if not check.startswith("latency")),
+    }
 
 
 def _on_holdout(
@@ -161,6 +230,9 @@ def _act(event: Event, services: Services, decision: Decision, found: Production
     now = production.read(services, found.model)
     if (now.version, now.problem) != (found.version, found.problem):
         return None
+    rejected = services.history.rejected_by_person(found.model)
+    if decision.candidate.version in rejected and decision.code != "override":
+        return None  # a person said no while the replicas prepared
     return _change(event, services, decision, now, told=told)
 
 

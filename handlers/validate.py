@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers import production
+from handlers.approval_tags import heed, is_heeded
+from handlers.approvals import is_question
 from handlers.decisions import Decision, Measured
 from handlers.examined import Examination
 from handlers.gates import Gate, Status, judge, measure
@@ -20,7 +22,17 @@ from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.policy import Mode, Policy
 from steward.ports import Done, Evidence, Outcome, Services, Skipped, VersionInfo, Wait
 
-JUDGED_AGAIN = frozenset({"held", "rejected"})
+JUDGED_AGAIN = frozenset({"held", "rejected", "awaiting_approval"})
+ASKED = frozenset(
+    {
+        EventType.PROMOTION_REQUESTED,
+        EventType.APPROVAL_REQUESTED,
+        EventType.APPROVAL_APPROVED,
+    }
+)
+"""What people say that leads to a judgement, wherever the version stands."""
+NOT_PASSED = ("fail", "error")
+"""How a check ends that stops a version."""
 TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
 
 
@@ -45,14 +57,25 @@ def validate(event: Event, services: Services) -> Outcome:
         return Skipped("the event names no version")
     if policy.name == "none":
         return Skipped(f"no policy governs {model}")
+    if is_heeded(event, services):
+        return heed(event, services)
+    return _judge(event, services, model, number)
+
+
+def _judge(event: Event, services: Services, model: ModelRef, number: str) -> Outcome:
     if event.type != EventType.VERSION_CREATED:
-        idle = _why_not_again(event, services) or _where_it_stands(model, number, services)
+        idle = (
+            _why_not_for_a_person(event, model, number, services)
+            if event.type in ASKED
+            else _why_not_again(event, services) or _where_it_stands(model, number, services)
+        )
         if idle:
             return Skipped(idle)
     try:
         version = services.registry.version(model, number)
     except NotFoundError:
         return Skipped("the version was deleted")
+    policy = services.policy
     deadline = _deadline(event, version, policy)
     if version.status != "READY":
         return _not_ready(event, services, version, deadline)
@@ -64,6 +87,21 @@ def validate(event: Event, services: Services) -> Outcome:
 
 
 def _conclude(event: Event, services: Services, judged: Judged, deadline: datetime) -> Outcome:
+    """The gates first, then the checks that load the model; an override passes over both."""
+    if not _is_override(event) and (ended := _by_gates(event, services, judged, deadline)):
+        return ended
+    if services.policy.checks is None:
+        return Done(events=(_validated(event, services, judged, None),))
+    return _examined(event, services, judged)
+
+
+def _is_override(event: Event) -> bool:
+    return event.type == EventType.PROMOTION_REQUESTED and bool(event.data.get("override"))
+
+
+def _by_gates(
+    event: Event, services: Services, judged: Judged, deadline: datetime
+) -> Outcome | None:
     """What failed rejects at once; what is unclear holds; what is missing is waited for."""
     if failed := judged.having("fail"):
         return _ended(EventType.REJECTED, failed[0].code, failed, event, services, judged=judged)
@@ -75,9 +113,7 @@ def _conclude(event: Event, services: Services, judged: Judged, deadline: dateti
     if missing:
         kind = EventType.HELD if services.policy.on_missing == "hold" else EventType.REJECTED
         return _ended(kind, "incomplete", missing, event, services, judged=judged)
-    if services.policy.checks is None:
-        return Done(events=(_validated(event, services, judged, None),))
-    return _examined(event, services, judged)
+    return None
 
 
 def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
@@ -89,6 +125,8 @@ def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
     champion = _champion(services, version)
     found = examine(services, version, judged.evidence.lineage.get("run_id"), champion)
     keep(services, version, found)
+    if _is_override(event):
+        return Done(events=(_validated(event, services, judged, found),))
     for status, kind, code in (
         ("fail", EventType.REJECTED, "check_failed"),
         ("error", EventType.HELD, "check_incomplete"),
@@ -108,6 +146,18 @@ def _champion(services: Services, candidate: VersionInfo) -> VersionInfo | None:
     if held.version is None or held.version == candidate.version:
         return None
     return held.versions.get(held.version)
+
+
+def _why_not_for_a_person(
+    event: Event, model: ModelRef, number: str, services: Services
+) -> str | None:
+    """Why what a person said leads to no judgement."""
+    if event.type == EventType.APPROVAL_REQUESTED and is_question(event):
+        return "Steward's own question"
+    is_override = bool(event.data.get("override"))
+    if number in services.history.rejected_by_person(model) and not is_override:
+        return "a person rejected the version; only an override promotes it"
+    return None
 
 
 def _why_not_again(event: Event, services: Services) -> str | None:
@@ -201,9 +251,17 @@ def _validated(
             **_looked_at(judged),
             "policy": services.policy.ref,
             "mode": str(services.mode),
+            "passed_over": _passed_over(judged, examination),
             **(examination.as_data() if examination else {}),
         },
     )
+
+
+def _passed_over(judged: Judged, examination: Examination | None) -> list[str]:
+    """What did not hold and stopped nothing, since a person overrode it."""
+    gates = [gate.detail for gate in judged.gates if gate.status != "pass"]
+    results = examination.results if examination else ()
+    return gates + [f"{one.name}: {one.detail}" for one in results if one.status in NOT_PASSED]
 
 
 def _looked_at(judged: Judged) -> dict[str, Any]:

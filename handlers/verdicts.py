@@ -18,9 +18,11 @@ _VERDICTS = {
     EventType.HELD: "held",
     EventType.REJECTED: "rejected",
     EventType.PROMOTED: "promoted",
+    EventType.APPROVAL_REQUESTED: "awaiting_approval",
 }
+_ANSWER = "steward approve {model} {version}, or: steward reject {model} {version} --reason REASON"
 _REPLAY = "When the cause is gone: steward events replay {event}."
-_BY_HAND = "To promote it all the same, give it {place} in MLflow."
+_BY_HAND = "To promote it all the same: steward promote {model} {version}"
 _NEXT = {
     "incomplete": "Add what is missing: the version is then judged again.",
     "ambiguous": "Say in the policy which value counts: `dataset`, or `if_several: latest`.",
@@ -34,7 +36,9 @@ _NEXT = {
     "not_comparable": _REPLAY,
     "inconclusive": _BY_HAND,
     "not_ready": _REPLAY,
-    "first_version": "To make it the first Production, give it {place} in MLflow.",
+    "first_version": "To make it the first Production: steward promote {model} {version}",
+    "approval_expired": "To ask again: steward request-approval {model} {version}",
+    "rejected_by_person": "Only an override promotes it: steward promote --help",
     "no_rule": _BY_HAND,
     "rolled_back_from": _BY_HAND,
     "older_than_production": _BY_HAND,
@@ -66,8 +70,34 @@ def verdict_event(
             "gain": _number(decision.gain),
             "policy": services.policy.ref,
             "mode": str(services.mode),
-            "next": _next(decision.code, event, services),
+            "next": _next(
+                _ANSWER if kind == EventType.APPROVAL_REQUESTED else _NEXT.get(decision.code),
+                event,
+                services,
+            ),
             **(extra or {}),
+        },
+    )
+
+
+def person_event(
+    kind: EventType,
+    event: Event,
+    services: Services,
+    reasons: list[str],
+    told: Mapping[str, Any],
+) -> NewEvent:
+    """The event that records what a person said by tag, or that nobody answered."""
+    return NewEvent(
+        kind,
+        model=event.model,
+        version=event.version,
+        data={
+            "reasons": reasons,
+            "policy": services.policy.ref,
+            "mode": str(services.mode),
+            "next": _next(_NEXT.get(str(told.get("code", ""))), event, services),
+            **told,
         },
     )
 
@@ -103,7 +133,9 @@ def _number(value: Decimal | None) -> str | None:
     return None if value is None else tell(value)
 
 
-def _next(code: str, event: Event, services: Services) -> list[str]:
-    sentence = _NEXT.get(code)
+def _next(sentence: str | None, event: Event, services: Services) -> list[str]:
+    if not sentence:
+        return []
     model = shlex.quote(event.model.name) if event.model else ""
-    return [sentence.format(event=event.id, place=place(services), model=model)] if sentence else []
+    named = {"event": event.id, "model": model, "version": event.version}
+    return [sentence.format(place=place(services), **named)]

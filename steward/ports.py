@@ -162,6 +162,10 @@ class Registry(Protocol):
         """Set one tag of a version."""
         ...
 
+    def delete_version_tag(self, model: ModelRef, version: str, key: str) -> None:
+        """Remove one tag of a version. NotFoundError when there is none."""
+        ...
+
 
 # --- the fleet --------------------------------------------------------------------------------
 
@@ -374,6 +378,13 @@ class History(Protocol):
 
     def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
         """Versions that a person rejected."""
+        ...
+
+    def said(self, model: ModelRef, version: str) -> list[Event]:
+        """The approval.* and promoted events of this very version, oldest first.
+
+        Of a model that was deleted and created again none of the time before.
+        """
         ...
 
     def champions(self, model: ModelRef) -> list[str]:

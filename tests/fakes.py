@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from handlers.approvals import WORDS
 from steward.events import Event, ModelRef
 from steward.ports import (
     Desired,
@@ -213,6 +214,10 @@ class FakeHistory:
 
     def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
         return frozenset(self.rejected.get(model, ()))
+
+    def said(self, model: ModelRef, version: str) -> list[Event]:
+        about = [e for e in self.events.values() if (e.model, e.version) == (model, version)]
+        return [e for e in about if e.type in WORDS]
 
     def champions(self, model: ModelRef) -> list[str]:
         return list(self.past_champions.get(model, ()))

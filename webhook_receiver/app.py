@@ -23,6 +23,7 @@ from steward.journal.store import Journal
 from steward.settings import Settings
 from webhook_receiver import api_page, documentation, problems
 from webhook_receiver.api import (
+    approvals,
     commands,
     compare,
     events,
@@ -90,7 +91,8 @@ def create_app(
         app.router.routes.insert(0, Route(path, door, methods=["POST"]))
     app.doors["/webhooks/mlflow"] = door
     accounts = (models, versions, lineage, compare, verdicts, explain, receipts)
-    for module in (events, replays, *accounts, commands, replicas, health, status):
+    operators = (*accounts, commands, approvals, replicas)
+    for module in (events, replays, *operators, health, status):
         app.include_router(module.router)
     documentation.install(app)
     api_page.install(app)

@@ -21,6 +21,7 @@ ABOUT: dict[str, Any] = {
         {"name": "replay", "description": "Asking again; `dry_run` says what would happen"},
         {"name": "models", "description": "State, verdicts and causes, from the journal"},
         {"name": "receipts", "description": "Decisions as documents, chained by hash"},
+        {"name": "approvals", "description": "What people say about a version, and what waits"},
         {"name": "commands", "description": "Roll back, pause, resume"},
         {"name": "replicas", "description": "What should be served, and is"},
         {"name": "status", "description": "How this installation is doing"},

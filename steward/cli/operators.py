@@ -2,7 +2,7 @@
 
 import typer
 
-from steward.cli import events, models, receipts
+from steward.cli import approvals, events, models, receipts
 from steward.cli.explain import explain
 from steward.cli.health import health
 from steward.cli.lineage import compare, lineage
@@ -17,5 +17,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(events.app, name="events")
     app.add_typer(models.app, name="models")
     app.add_typer(receipts.app, name="receipts")
+    app.add_typer(approvals.app, name="approvals")
+    app.command("request-approval")(approvals.request_approval)
+    app.command()(approvals.approve)
+    app.command()(approvals.reject)
+    app.command()(approvals.promote)
     for verb in (explain, lineage, compare, wait, rollback, pause, resume, replicas, health):
         app.command()(verb)

@@ -142,6 +142,9 @@ class MlflowRegistry:
     def set_version_tag(self, model: ModelRef, version: str, key: str, value: str) -> None:
         self._write("set_model_version_tag", model, version, key, value)
 
+    def delete_version_tag(self, model: ModelRef, version: str, key: str) -> None:
+        self._write("delete_model_version_tag", model, version, key)
+
     # --- what evidence reads ------------------------------------------------------------------
 
     def run(self, model: ModelRef, run_id: str) -> RunFacts:

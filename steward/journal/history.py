@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
-from steward.journal import queries, readings, receipts
+from steward.journal import approvals, queries, readings, receipts
 from steward.journal.claims import Claimed, hold
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import (
@@ -30,6 +30,9 @@ DECISIONS: dict[str, str] = {
     EventType.REJECTED: "rejected",
     EventType.PROMOTED: "promoted",
     EventType.ROLLED_BACK: "rolled_back",
+    EventType.APPROVAL_REQUESTED: "awaiting_approval",
+    EventType.APPROVAL_REJECTED: "rejected",
+    EventType.APPROVAL_EXPIRED: "held",
 }
 """Which event types are decisions, and the verdict each one is."""
 
@@ -54,7 +57,12 @@ class JournalHistory:
         return self._versions_of(model, EventType.ROLLED_BACK)
 
     def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
-        return self._versions_of(model, "approval.rejected")
+        with self._journal.read() as connection:
+            return frozenset(approvals.rejected(connection, model))
+
+    def said(self, model: ModelRef, version: str) -> list[Event]:
+        with self._journal.read() as connection:
+            return approvals.said(connection, model, version)
 
     def champions(self, model: ModelRef) -> list[str]:
         with self._journal.read() as connection:
@@ -135,7 +143,14 @@ def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
 def _latest_decision(
     connection: Connection, model: ModelRef, version: str
 ) -> Row[*tuple[Any, ...]] | None:
-    is_decision = events.c.type.in_(tuple(DECISIONS))
+    # A person's request decides nothing: only Steward's own question carries a verdict.
+    is_decision = and_(
+        events.c.type.in_(tuple(DECISIONS)),
+        or_(
+            events.c.type != EventType.APPROVAL_REQUESTED,
+            events.c.data["verdict"].as_string().is_not(None),
+        ),
+    )
     by_hand = and_(
         events.c.type == EventType.CHAMPION_CHANGED,
         events.c.seen == SEEN_READ,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from steward.events import EventType
+from steward.policy.approval import problems_of
 from steward.policy.channels import ALL, FROM_SETTINGS
 from steward.policy.document import Path
 from steward.policy.examination import BETTER, computed_by, wrong_in
@@ -20,6 +21,9 @@ TOLD = frozenset(
     {
         EventType.REJECTED,
         EventType.HELD,
+        EventType.APPROVAL_REQUESTED,
+        EventType.APPROVAL_REJECTED,
+        EventType.APPROVAL_EXPIRED,
         EventType.ROLLOUT_FINISHED,
         EventType.ROLLOUT_FAILED,
         EventType.POLICY_VIOLATED,
@@ -50,6 +54,7 @@ def problems(file: PolicyFile) -> Problems:
             yield (*path, "name"), f"'{NO_POLICY}' names what governs models without a policy"
         yield from _of_policy(policy, path)
         yield from _of_notify(policy, file, path)
+        yield from problems_of(policy.promote.approval, file.groups, (*path, "promote", "approval"))
 
 
 def _of_channel(name: str, channel: Channel, path: Path) -> Problems:

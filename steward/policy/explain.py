@@ -13,12 +13,10 @@ from steward.policy.file import PolicyFile
 
 LATER_KEYS: dict[tuple[str, str], str] = {
     ("PolicyFile", "registries"): "remove it: there is one registry, 'default'",
-    ("Promote", "approval"): "remove it: with mode recommend a person promotes",
 }
 """What the design of the file has but this version cannot do: refused, never ignored."""
 
 LATER_VALUES: dict[tuple[str, str], str] = {
-    ("first_version", "approval"): "use promote or hold",
     ("strategy", "rolling"): "use all",
     ("strategy", "canary"): "use all",
     ("two_in_production", "repair"): "use tell",

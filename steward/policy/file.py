@@ -30,4 +30,5 @@ class PolicyFile(Section):
 
     version: Literal["1"]
     channels: dict[str, Channel] = Field(default_factory=dict)
+    groups: dict[Text, Texts] = Field(default_factory=dict)
     policies: tuple[Policy, ...]

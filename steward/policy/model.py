@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from steward.events import ModelRef
+from steward.policy.approval import Approval
 from steward.policy.examination import Checks, Tags
 from steward.policy.lifecycle import Freeze
 from steward.policy.sandbox import Sandbox
@@ -185,7 +186,8 @@ class Promote(Section):
 
     when: When | None = None
     not_worse: dict[str, NotNegative] = {}
-    first_version: Literal["promote", "hold"] = "promote"
+    first_version: Literal["promote", "hold", "approval"] = "promote"
+    approval: Approval = Approval(when=())
 
 
 class Reload(Section):
@@ -232,12 +234,19 @@ class Policy(Section):
     freeze: tuple[Freeze, ...] = ()
     notify: tuple[Notify, ...] = ()
     _file_hash: str = PrivateAttr("")
+    _groups: Mapping[str, tuple[str, ...]] = PrivateAttr(default_factory=dict)
 
-    def of_file(self, file_hash: str) -> Self:
-        """The same policy, knowing the sha256 (hex) of the file it was read from."""
+    def of_file(self, file_hash: str, groups: Mapping[str, tuple[str, ...]] | None = None) -> Self:
+        """The same policy, knowing its file: the sha256 (hex) of its text, and its groups."""
         policy = self.model_copy()
         policy._file_hash = file_hash  # noqa: SLF001  # our own, on the copy
+        policy._groups = groups or {}  # noqa: SLF001  # our own, on the copy
         return policy
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Whose approvals count, by name; empty: anybody whose token may approve."""
+        return self.promote.approval.people(self._groups)
 
     @property
     def file_hash(self) -> str:

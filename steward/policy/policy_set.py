@@ -53,7 +53,7 @@ class PolicySet:
             text=text,
             hash=digest,
             file=file,
-            policies=tuple(policy.of_file(digest) for policy in content.policies),
+            policies=tuple(policy.of_file(digest, content.groups) for policy in content.policies),
             channels={name: channel.spec(name) for name, channel in content.channels.items()},
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from steward.policy.approval import describe as describe_approval
 from steward.policy.channels import ALL
 from steward.policy.examination import Checks
 from steward.policy.model import Match, Mode, Policy, Promote, Require, TagValue
@@ -30,6 +31,7 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
         *(("examines", text) for text in _checks(policy.checks)),
         ("promotes", "; ".join(_promotes(policy.promote))),
+        *[("approval", text) for text in _approval(policy)],
         ("reloads", _reload(policy)),
     ]
     lines += [
@@ -115,6 +117,12 @@ def _promotes(promote: Promote) -> Iterator[str]:
         yield f"both scored on the holdout, {when.confidence:.0%} sure"
     yield from (f"{name} may lose {loss}" for name, loss in promote.not_worse.items())
     yield f"the first version: {promote.first_version}"
+
+
+def _approval(policy: Policy) -> Iterator[str]:
+    promote = policy.promote
+    is_used = promote.first_version == "approval" or "approval" in promote.model_fields_set
+    return describe_approval(promote.approval, policy.approvers, is_used=is_used)
 
 
 def _reload(policy: Policy) -> str:

@@ -167,9 +167,11 @@ BAD = {
         "mode: act\n    freeze: [{cron: '0 5 * * *', hours: 2, timezone: Berlin}]",
     ): "line 8: policies[0].freeze[0].timezone: 'Berlin' is no time zone, as in Europe/Berlin",
     ("version: 1", "version: 1\nregistries: {}"): "line 2: registries: is not available",
-    ("0.02}", "0.02}\n      approval: {}"): "line 15: approval: is not available",
-    ("0.02}", "0.02}\n      first_version: approval"): "line 15: first_version: approval is not "
-    "available in this version (0.1.0); use promote or hold",
+    # a quorum that nobody can reach
+    (
+        "0.02}",
+        "0.02}\n      approval: {required: 2, from: [ada]}",
+    ): "line 15: promote.approval asks for 2 approvals from ada: too few people",
     ("mode: act", "mode: act\n    reload: {strategy: canary}"): "line 8: strategy: canary is not",
     ("mode: act", "mode: act\n    reload: {strategy: rolling}"): "line 8: strategy: rolling is not",
     ("mode: act", "mode: act\n    guard: {two_in_production: repair}"): "line 8: "

@@ -31,8 +31,14 @@ def _key(event: Event) -> str:
 
 
 def _actor(event: Event) -> str:
-    actor, reason = event.data.get("actor", "somebody"), event.data.get("reason")
+    actor, reason = event.data.get("actor") or "somebody", event.data.get("reason")
     return f"by {actor}" + (f": {reason}" if reason else "")
+
+
+def _approval_requested(event: Event) -> str:
+    if "evidence" not in event.data:
+        return f"Approval of version {event.version} was asked for {_actor(event)}"
+    return f"Version {event.version} waits for approval{_because(event)}"
 
 
 def _champion(event: Event) -> str:
@@ -91,6 +97,19 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     ),
     EventType.REJECTED: lambda event: f"Version {event.version} was rejected{_because(event)}",
     EventType.HELD: lambda event: f"Version {event.version} was held{_because(event)}",
+    EventType.PROMOTION_REQUESTED: lambda event: (
+        f"Promotion of version {event.version} was asked for "
+        + ("against what forbids it, " if event.data.get("override") else "")
+        + _actor(event)
+    ),
+    EventType.APPROVAL_REQUESTED: _approval_requested,
+    EventType.APPROVAL_APPROVED: lambda event: (
+        f"Version {event.version} was approved {_actor(event)}"
+    ),
+    EventType.APPROVAL_REJECTED: lambda event: (
+        f"Version {event.version} was rejected {_actor(event)}"
+    ),
+    EventType.APPROVAL_EXPIRED: lambda event: f"Nobody approved version {event.version} in time",
     EventType.PROMOTED: lambda event: f"Version {event.version} was promoted{_because(event)}",
     EventType.ROLLBACK_REQUESTED: lambda event: f"A rollback was asked for {_actor(event)}",
     EventType.ROLLED_BACK: lambda event: (

@@ -21,9 +21,13 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN
 
 
 def is_decided(standing: Standing, _version: str) -> bool:
-    """Judged, or known and not being judged: older than the journal, or its judgement is dead."""
+    """Judged, or known and not being judged: older than the journal, or its judgement is dead.
+
+    What waits for people is not decided: whoever waits goes on waiting.
+    """
     verdict = standing.verdict
-    is_being_judged = verdict is not None and verdict.verdict == "waiting" and verdict.code != DEAD
+    is_open = verdict is not None and verdict.verdict in ("waiting", "awaiting_approval")
+    is_being_judged = verdict is not None and is_open and verdict.code != DEAD
     return standing.is_known and not is_being_judged
 
 
