@@ -72,7 +72,8 @@ def storable(value: Any) -> Any:
         return value
     if isinstance(value, int) and abs(value) <= LARGEST_INTEGER:
         return int(value)
-    if isinstance(value, float) and math.isfinite(value):
+    # A larger float is canonically written without a point, and would be read as an integer.
+    if isinstance(value, float) and math.isfinite(value) and abs(value) <= LARGEST_INTEGER:
         return float(value)
     return str(value).encode(errors="replace").decode()
 

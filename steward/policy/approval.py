@@ -6,9 +6,10 @@ Part of ``promote`` in :mod:`steward.policy.model`; read by ``handlers/decisions
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from steward.policy.document import Path
+from steward.policy.section import Section
 
 Occasion = Literal[
     "always",
@@ -28,10 +29,8 @@ Occasion = Literal[
 Name = Annotated[str, Field(min_length=1)]
 
 
-class Approval(BaseModel):
+class Approval(Section):
     """Which decisions are a person's. An entry of ``from`` is a group, or a token owner's name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: tuple[Occasion, ...] = ("inconclusive",)
     required: Annotated[int, Field(ge=1, le=100)] = 1

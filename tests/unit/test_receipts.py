@@ -200,3 +200,7 @@ def test_verify_without_a_head_says_what_it_cannot_know(tmp_path):
 @pytest.mark.parametrize("words", [["no-such-file"], [__file__, "--head", "abc"], []])
 def test_verify_used_wrongly_is_a_usage_error(words: list[str]):
     assert run("receipts", "verify", *words).code == 2
+
+
+def test_a_float_that_would_be_read_as_too_large_an_integer_is_kept_as_text():
+    assert storable(9007199254740992.0) == "9007199254740992.0"
