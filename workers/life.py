@@ -79,9 +79,9 @@ class WorkerProcess:
     def begin(self) -> None:
         """In the process that consumes."""
         self._presence.start()
-        self.liveness.start()
         if self._queue == "default":
-            self._start_runner()
+            self._start_runner()  # it imports MLflow, for which a busy machine takes long
+        self.liveness.start()  # from here on nothing but Celery's start keeps it from consuming
 
     def begin_child(self, **_: Any) -> None:
         """In a forked child: own connections, and an eye on the parent.

@@ -30,6 +30,12 @@ def queued(site: Site, queue: str) -> int:
         return int(client.llen(f"{PREFIX}{queue}"))
 
 
+def lose_hints(site: Site, queue: str) -> None:
+    """Take every hint out of a queue, as Redis does for a worker that waits for one."""
+    with valkey_of(site) as client:
+        client.delete(f"{PREFIX}{queue}")
+
+
 @contextmanager
 def journal_of(site: Site) -> Iterator[Engine]:
     """The site's journal, for reading."""

@@ -40,7 +40,7 @@ IMPATIENT = {
     "STEWARD_CANARY_LIMIT_SECONDS": "20",
 }
 _OURS = ("STEWARD_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 @dataclass
@@ -314,7 +314,7 @@ class Site:
         found = self.get(f"/models/{model}/versions/{version}/verdict")
         return str(found.get("verdict") or "")
 
-    def await_verdict(self, model: str, version: str, verdict: str, within: float = 60) -> None:
+    def await_verdict(self, model: str, version: str, verdict: str, within: float = 180) -> None:
         """Wait until a version's verdict is this one."""
         eventually(lambda: self.verdict(model, version) == verdict, within, every_seconds=0.1)
 
