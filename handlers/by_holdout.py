@@ -5,22 +5,19 @@ Called by ``decisions``. Pure.
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from handlers.conclusion import conclude
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Found, exact
+from handlers.rulings import Measured, Ruling
 from steward.policy import Policy
-
-if TYPE_CHECKING:
-    from handlers.decisions import Measured, Ruling
 
 _RULINGS = {"not_better": "below_margin", "inconclusive": "inconclusive"}
 
 
 def on_the_same_rows(
-    policy: Policy, side: "Measured", value: float | None, found: OnHoldout
-) -> "Measured":
+    policy: Policy, side: Measured, value: float | None, found: OnHoldout
+) -> Measured:
     """The side with what was measured on the holdout in the place of what was logged."""
     when = policy.promote.when
     if when is None or value is None:
@@ -38,7 +35,7 @@ def on_the_same_rows(
 
 def rule(
     policy: Policy, found: OnHoldout, required: Decimal | None, told: tuple[str, ...]
-) -> "Ruling | None":
+) -> Ruling | None:
     """Hold with the reason, or None where the candidate is better."""
     when = policy.promote.when
     if when is None or required is None:
@@ -58,7 +55,7 @@ def certainty(policy: Policy, found: OnHoldout, required: Decimal) -> tuple[str,
 
 def not_comparable(
     policy: Policy, new: Found, old: Found, found: OnHoldout | None, problem: str
-) -> "Ruling | None":
+) -> Ruling | None:
     """Why logged values decide nothing; None where they may, or where the holdout decides."""
     when = policy.promote.when
     if found is not None or when is None or when.compare == "logged":

@@ -4,94 +4,19 @@ Called by ``promote`` and by a back-test. Pure: numbers are exact decimals of ni
 0.82 beats 0.80 by a margin of 0.02.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
-from typing import Literal
 
 from handlers import by_holdout
-from handlers.approvals import Said, Tally, Word, count
+from handlers.approvals import count
+from handlers.asking import answer, fingerprint
 from handlers.by_holdout import on_the_same_rows
-from handlers.evidence import digest_of
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, tell
-from handlers.production import Production
+from handlers.rulings import Decision, Facts, Measured, Ruling, hold
 from steward.policy import Policy
 from steward.policy.model import When
-
-Kind = Literal["promote", "hold", "ask", "reject", "nothing"]
-_UNANSWERABLE = frozenset({"incomplete", "ambiguous"})
-"""Holds for lack of the candidate's own evidence: the version is not ready to be judged."""
-_NOT_LOGGED: Lookup = Missing("no value was looked for")
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One side of the comparison: a version, and its metrics by the policy's names for them."""
-
-    version: str
-    metrics: Mapping[str, Lookup] = field(default_factory=dict)
-
-    def of(self, metric: str) -> Lookup:
-        """What was found for a metric."""
-        return self.metrics.get(metric, _NOT_LOGGED)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A person's ``steward promote``; an override also passes a rejection and failed gates.
-
-    ``passed_over`` are the gates that failed, in sentences.
-    """
-
-    actor: str
-    reason: str = ""
-    is_override: bool = False
-    passed_over: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What else a decision rests on.
-
-    ``on_holdout``: both scored on the same rows, None where they were not; ``holdout_problem`` why.
-    ``said``: what people said of the version; ``author``: whom its run names, unverified;
-    ``identity``: what tells this version from another of the same number.
-    """
-
-    production: Production
-    rejected_by_person: frozenset[str] = frozenset()
-    rolled_back_from: frozenset[str] = frozenset()
-    on_holdout: OnHoldout | None = None
-    holdout_problem: str = ""
-    said: Said = field(default_factory=Said)
-    author: str | None = None
-    identity: Mapping[str, str] = field(default_factory=dict)
-    request: Request | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to be done and why. ``gain`` is positive when the candidate is better.
-
-    ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
-    says it relative to Production.
-    """
-
-    kind: Kind
-    code: str
-    reasons: tuple[str, ...]
-    candidate: Measured
-    champion: Measured | None = None
-    metric: str | None = None
-    gain: Decimal | None = None
-    required: Decimal | None = None
-    evidence: str = ""
-    approvals: tuple[Word, ...] = ()
-    author: str | None = None
-
-
-Ruling = tuple[Kind, str, tuple[str, ...]]
 
 
 def decide(
@@ -106,100 +31,23 @@ def decide(
         candidate = on_the_same_rows(policy, candidate, found.comparison.candidate, found)
         champion = on_the_same_rows(policy, champion, found.comparison.champion, found)
     compared = _compare(policy, candidate, champion)
-    compared = replace(compared, evidence=_fingerprint(compared, facts))
+    compared = replace(compared, evidence=fingerprint(compared, facts))
     tally = count(facts.said, policy, evidence=compared.evidence, author=facts.author)
-    ruling = _closed(candidate.version, facts) or _answered(policy, compared, facts, tally)
-    kind, code, reasons = ruling
+    kind, code, reasons = _closed(candidate.version, facts) or answer(
+        policy, compared, facts, tally, _ruled(policy, compared, facts)
+    )
     return replace(
         compared, kind=kind, code=code, reasons=reasons, approvals=tally.valid, author=facts.author
     )
 
 
-def _fingerprint(compared: Decision, facts: Facts) -> str:
-    champion, found = compared.champion, facts.on_holdout
-    return digest_of(
-        {**facts.identity, "version": compared.candidate.version},
-        compared.candidate.metrics,
-        (champion.version, champion.metrics) if champion else None,
-        {
-            "gain": _text(compared.gain),
-            "required": _text(compared.required),
-            "holdout": found.holdout.sha256 if found else None,
-        },
-    )
-
-
-def _text(number: Decimal | None) -> str | None:
-    return None if number is None else tell(number)
-
-
-def _answered(policy: Policy, compared: Decision, facts: Facts, tally: Tally) -> Ruling:
-    """What the rules say, and then what people say to that."""
-    ruled = (
+def _ruled(policy: Policy, compared: Decision, facts: Facts) -> Ruling:
+    """What the rules say, before any person is asked."""
+    return (
         _only_by_person(compared.candidate.version, facts)
         or _incomparable(policy, compared.candidate, compared.champion, facts)
         or _by_margin(policy, compared, facts.on_holdout)
     )
-    kind, code, reasons = ruled
-    request = facts.request
-    if request and request.is_override:
-        told = f"{request.actor} overrode what forbids it: {request.reason}"
-        return "promote", "override", (told, *_overridden(facts), *reasons)
-    is_open = kind == "promote" or (kind == "hold" and code not in _UNANSWERABLE)
-    if is_open and (_asks(policy, kind, code) or (kind == "hold" and facts.said.asked)):
-        return _by_approval(policy, compared, facts, tally, ruled)
-    if is_open and request and kind == "hold":
-        because = f": {request.reason}" if request.reason else ""
-        return "promote", "asked_for", (f"{request.actor} promoted it{because}", *reasons)
-    if kind == "hold" and _has_expired(compared, facts):
-        return _hold("approval_expired", "nobody answered in time", *reasons)
-    return ruled
-
-
-def _overridden(facts: Facts) -> Iterator[str]:
-    if facts.said.rejected:
-        yield f"it was rejected by {facts.said.rejected.tell()}"
-    yield from (facts.request.passed_over if facts.request else ())
-
-
-def _asks(policy: Policy, kind: Kind, code: str) -> bool:
-    """Whether the policy leaves this ruling to people."""
-    promote = policy.promote
-    when = promote.approval.when
-    if kind == "promote":
-        return "always" in when or (code == "no_production" and "first_version" in when)
-    return code in when or (code == "first_version" and promote.first_version == "approval")
-
-
-def _has_expired(compared: Decision, facts: Facts) -> bool:
-    expired = facts.said.expired
-    return expired is not None and expired.data.get("evidence") == compared.evidence
-
-
-def _by_approval(
-    policy: Policy, compared: Decision, facts: Facts, tally: Tally, ruled: Ruling
-) -> Ruling:
-    """Promote with enough approvals, else ask; not a second time where nobody answered."""
-    _, code, reasons = ruled
-    rule = policy.promote.approval
-    given = tuple(f"approved by {word.tell()}" for word in tally.valid)
-    if len(tally.valid) >= rule.required:
-        author = () if facts.author is None else (_tell_author(facts.author),)
-        return "promote", "approved", (*given, *reasons, *author)
-    if _has_expired(compared, facts):
-        return _hold("approval_expired", "nobody answered in time", *reasons)
-    whom = ", ".join(policy.approvers) or "any approver"
-    asks = f"{len(tally.valid)} of {rule.required} approvals are given; asked are: {whom}"
-    author = () if facts.author is None else (_tell_author(facts.author),)
-    return "ask", code, (*reasons, asks, *given, *tally.void, *author)
-
-
-def _tell_author(author: str) -> str:
-    return f"the author is {author}, as the run's tag mlflow.user claims (unverified)"
-
-
-def _hold(code: str, *reasons: str) -> Ruling:
-    return "hold", code, reasons
 
 
 def _closed(version: str, facts: Facts) -> Ruling | None:
@@ -211,7 +59,7 @@ def _closed(version: str, facts: Facts) -> Ruling | None:
     if version in facts.rejected_by_person and not is_override:
         return "reject", "rejected_by_person", (f"version {version} was rejected by a person",)
     if production.problem:
-        return _hold(production.problem, production.reason)
+        return hold(production.problem, production.reason)
     return None
 
 
@@ -220,13 +68,13 @@ def _only_by_person(version: str, facts: Facts) -> Ruling | None:
     production = facts.production
     if version in facts.rolled_back_from:
         reason = f"Production was rolled back from version {version}; only a person promotes it"
-        return _hold("rolled_back_from", reason)
+        return hold("rolled_back_from", reason)
     if production.version and is_older(version, production.version):
         reason = (
             f"version {version} is older than Production version {production.version}; "
             "only a person goes back"
         )
-        return _hold("older_than_production", reason)
+        return hold("older_than_production", reason)
     return None
 
 
@@ -241,17 +89,17 @@ def _incomparable(
     """There are not two numbers to compare, or no rule to compare them by."""
     when, found = policy.promote.when, facts.on_holdout
     if found is not None and found.comparison.problem:
-        return _hold("not_comparable", found.comparison.problem, found.holdout.told)
+        return hold("not_comparable", found.comparison.problem, found.holdout.told)
     is_first_on_holdout = champion is None and is_by_holdout(policy)
     if is_by_holdout(policy) and found is None and champion is not None and facts.holdout_problem:
-        return _hold("not_comparable", facts.holdout_problem)
+        return hold("not_comparable", facts.holdout_problem)
     unknown = _unknown_of_candidate(candidate, when.metric) if when else None
     if unknown and not is_first_on_holdout:
         return unknown
     if champion is None:
         return _first_version(policy, candidate)
     if when is None:
-        return _hold("no_rule", "the policy has no promote.when: only a person promotes")
+        return hold("no_rule", "the policy has no promote.when: only a person promotes")
     return _unknown_of_champion(champion, when.metric) or _not_comparable(
         policy, candidate, champion, facts
     )
@@ -270,9 +118,9 @@ def _not_comparable(
 def _unknown_of_candidate(candidate: Measured, metric: str) -> Ruling | None:
     match candidate.of(metric):
         case Missing(detail):
-            return _hold("incomplete", detail)
+            return hold("incomplete", detail)
         case Ambiguous(detail):
-            return _hold("ambiguous", detail)
+            return hold("ambiguous", detail)
         case Invalid(detail):
             return "reject", "metric_invalid", (detail,)
     return None
@@ -289,13 +137,13 @@ def _unknown_of_champion(champion: Measured, metric: str) -> Ruling | None:
     if isinstance(found, Found):
         return None
     reason = f"Production version {champion.version} cannot be compared with: {found.detail}"
-    return _hold(names[type(found)], reason)
+    return hold(names[type(found)], reason)
 
 
 def _first_version(policy: Policy, candidate: Measured) -> Ruling:
     if policy.promote.first_version != "promote":
         reason = "there is no Production yet, and the policy leaves the first version to a person"
-        return _hold("first_version", reason)
+        return hold("first_version", reason)
     measured = candidate.of(policy.promote.when.metric) if policy.promote.when else None
     number = f"; {measured.name} is {tell(measured.value)}" if isinstance(measured, Found) else ""
     return "promote", "no_production", (f"there is no Production yet{number}",)
@@ -308,11 +156,11 @@ def _by_margin(policy: Policy, compared: Decision, found: OnHoldout | None) -> R
             return held
         told += by_holdout.certainty(policy, found, compared.required or Decimal(0))
     elif compared.gain is None or compared.required is None or compared.gain < compared.required:
-        return _hold("below_margin", *told)
+        return hold("below_margin", *told)
     worse = next(_worse(policy, compared), None)
     if worse:
         code, reason = worse
-        return _hold(code, reason, *told)
+        return hold(code, reason, *told)
     return "promote", "beats_production", told
 
 

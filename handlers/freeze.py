@@ -1,6 +1,6 @@
 """Whether the policy's freeze keeps a promotion waiting; ``promote`` asks before it acts."""
 
-from handlers.decisions import Decision
+from handlers.rulings import Decision
 from steward.events import Event
 from steward.policy.lifecycle import frozen_until
 from steward.ports import Services, Wait

@@ -10,11 +10,12 @@ from typing import Any
 
 from handlers import changeover, production
 from handlers.approvals import read as read_said
-from handlers.decisions import Decision, Facts, Measured, Request, decide, is_older
+from handlers.decisions import decide, is_older
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.freeze import frozen
 from handlers.gates import measure
 from handlers.production import Production
+from handlers.rulings import Decision, Facts, Measured, Request
 from handlers.verdicts import verdict_event
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef

@@ -11,11 +11,11 @@ from typing import Any
 from handlers import production
 from handlers.approval_tags import heed, is_heeded
 from handlers.approvals import is_question
-from handlers.decisions import Decision, Measured
 from handlers.examined import Examination
 from handlers.gates import Gate, Status, judge, measure
 from handlers.metrics import Found, Lookup
 from handlers.record import DATA_TAGS, found_more, found_record, lineage_record
+from handlers.rulings import Decision, Measured
 from handlers.verdicts import found_metric, verdict_event
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef, NewEvent

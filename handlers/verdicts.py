@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from handlers.decisions import Decision, Measured
 from handlers.metrics import Found, tell
+from handlers.rulings import Decision, Measured
 from steward.events import Event, EventType, NewEvent
 from steward.ports import Services
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from handlers.approval_tags import mirror_of
 from handlers.approvals import read
-from handlers.decisions import Decision, Facts, Measured, Request, decide
+from handlers.decisions import decide
 from handlers.expire import expire
 from handlers.metrics import Found, exact
 from handlers.production import Production
 from handlers.promote import promote
+from handlers.rulings import Decision, Facts, Measured, Request
 from handlers.validate import validate
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Policy

@@ -7,10 +7,11 @@ import pytest
 
 from handlers.checks import CheckResult
 from handlers.conclusion import Comparison
-from handlers.decisions import Decision, Facts, Measured, decide
+from handlers.decisions import decide
 from handlers.examined import Examination, HoldoutUse, OnHoldout
 from handlers.metrics import Found, exact
 from handlers.production import Production
+from handlers.rulings import Decision, Facts, Measured
 from tests.unit.world import MODEL, make_policy
 
 HOLDOUT = {"uri": "q3.parquet", "label": "fraud", "metric": "auc"}

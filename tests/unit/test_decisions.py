@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.decisions import Decision, Facts, Measured, decide
+from handlers.decisions import decide
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, exact
 from handlers.production import Production, found_in
+from handlers.rulings import Decision, Facts, Measured
 from steward.policy import Policy
 from steward.ports import ModelInfo, VersionInfo
 from tests.fakes import FixedClock
