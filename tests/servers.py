@@ -374,6 +374,8 @@ class HttpCapture:
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(answer.body)))
+                if self.close_connection:  # else the client may send its next request here
+                    self.send_header("connection", "close")
                 self.end_headers()
                 self.wfile.write(answer.body)
 

@@ -263,4 +263,7 @@ def rest_call(
         )
     except MlflowException as error:
         raise translated(error, tracking_uri) from error
+    # Not every server answers that it closes; MLflow's session would keep such a connection, and
+    # the next call would meet one that is being closed.
+    answer.connection.close()
     return answer.status_code, answer.text

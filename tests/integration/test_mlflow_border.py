@@ -1,8 +1,11 @@
 """What a caller of the MLflow client learns when MLflow is away, slow, or not MLflow."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
-from steward.clients.mlflow_registry import MlflowRegistry, configure_environment
+from steward.clients.mlflow_registry import MlflowRegistry, configure_environment, rest_call
 from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import ModelRef
 from tests.models import register_version
@@ -17,6 +20,32 @@ def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(url: str) -> None:
     MlflowRegistry(url).version(ModelRef("m"), "1")
+
+
+def test_a_call_of_the_rest_api_never_meets_the_connection_of_an_earlier_one():
+    """Not even where the server does not say that it closes: it may be closing just then."""
+    peers = []
+
+    class Silent(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            peers.append(self.client_address)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+            self.close_connection = False
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        for _ in range(3):
+            rest_call(f"http://127.0.0.1:{server.server_address[1]}", "GET", "/", {})
+        server.shutdown()
+
+    assert len(set(peers)) == 3
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

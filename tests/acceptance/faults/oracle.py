@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from steward.signing import sign
-from tests.servers import FORGETFUL, Answer, CapturedRequest, HttpCapture
+from tests.servers import FORGETFUL, Answer, CapturedRequest, HttpCapture, eventually
 
 HEARTBEAT_SECONDS = 1.5
 _WRITES = {
@@ -50,6 +50,9 @@ class RegistryWitness:
         self.fails: Callable[[CapturedRequest], Answer | None] = lambda _: None
         self._capture = HttpCapture()
         self._capture.answer_with = self._forward
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._is_over = False
         self._client = httpx.Client(
             base_url=mlflow_url, timeout=60, trust_env=False, limits=FORGETFUL
         )
@@ -68,6 +71,10 @@ class RegistryWitness:
     def running(self) -> Iterator[Self]:
         with self._capture.running():
             yield self
+        # What is under way ends first: it may open a connection, which nobody would close.
+        with self._lock:
+            self._is_over = True
+        eventually(lambda: self._under_way == 0, 120)
         self._client.close()
 
     def _forward(self, request: CapturedRequest) -> Answer:
@@ -77,15 +84,28 @@ class RegistryWitness:
         """Let MLflow do it, whatever ``fails`` says: for an answer that gets lost on its way."""
         headers = {k: v for k, v in request.headers.items() if k not in _NOT_FORWARDED}
         try:
-            found = self._client.request(
-                request.method, request.path, content=request.body, headers=headers
-            )
+            with self._counted():
+                found = self._client.request(
+                    request.method, request.path, content=request.body, headers=headers
+                )
         except httpx.HTTPError:
             return Answer(HTTPStatus.BAD_GATEWAY, b"MLflow is away")
         if found.is_success:
             self._keep(request)
         kind = found.headers.get("content-type", "application/json")
         return Answer(found.status_code, found.content, {"content-type": kind})
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            if self._is_over:
+                raise httpx.ConnectError("this proxy has ended")
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def _keep(self, request: CapturedRequest) -> None:
         path = urlsplit(request.path).path.partition("/mlflow")[2]
