@@ -92,7 +92,7 @@ def examined_of(
         features=scored.features,
         labels=scored.labels,
         scores=scored.scores,
-        champion_scores=champion.scores if champion else None,
+        champion_scores=champion.scores if champion and _same_labels(scored, champion) else None,
         reference=reference,
         sensitive={name: frame[name].tolist() for name in attributes if name in frame.columns},
         running=_running(scored.handle.libraries),
@@ -133,6 +133,9 @@ def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
     if candidate.task != champion.task:
         problem = f"one is a {candidate.task} model, the other {champion.task}"
         return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
+    if not _same_labels(candidate, champion):
+        problem = "the two models know other classes, or the same in another order"
+        return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
     try:
         if is_auc:
             return compare_auc(
@@ -146,11 +149,17 @@ def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
             champion.scores,
             better=metric.better,
             is_classification=candidate.task != "regression",
+            by_row=metric.by_row,
             confidence=confidence,
         )
     except ValueError as error:
         n = len(candidate.labels)
         return Comparison(metric.name, "bootstrap", confidence, n, 0, problem=str(error))
+
+
+def _same_labels(one: Scored, other: Scored) -> bool:
+    """Whether scores mean the same class for both: each encodes the labels by its own classes."""
+    return np.array_equal(one.labels, other.labels)
 
 
 def _metric(policy: Policy) -> Metric:
@@ -188,7 +197,7 @@ def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task,
     """The task and the labels as numbers; a model without known classes is asked by its metric."""
     classes = facts.classes
     if classes is None and "regression" in _metric(policy).tasks:
-        return "regression", np.asarray(column, dtype=float)
+        return "regression", _numbers(column)
     try:
         if classes is None:
             task: Task = "binary" if column.nunique() <= _TWO else "multiclass"
@@ -197,6 +206,14 @@ def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task,
         return task, encode_labels([_as_text(label) for label in column.tolist()], classes)
     except LabelError as error:
         raise PermanentError(str(error)) from error
+
+
+def _numbers(column: pd.Series) -> Array:
+    """The true answers of a regression, each a finite number."""
+    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
+    if wrong := int((~np.isfinite(numbers)).sum()):
+        raise PermanentError(f"{wrong} of {len(numbers)} labels in {column.name} are no numbers")
+    return numbers
 
 
 def _as_text(label: Any) -> str | None:

@@ -1,0 +1,79 @@
+"""Scores on the holdout: what may be compared, and which labels a model is measured by."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from handlers.checks.context import Array, Task
+from handlers.holdout import Rows
+from handlers.scoring import Scored, compare, score
+from steward.errors import PermanentError
+from steward.policy import Policy
+from steward.ports import ModelFacts, Table
+from tests.unit.world import make_policy
+
+METRICS = {
+    "auc": {"names": ["roc_auc"], "better": "higher"},
+    "rmse": {"names": ["rmse"], "better": "lower"},
+}
+
+
+def policy_by(metric: str) -> Policy:
+    return make_policy(
+        metrics=METRICS,
+        require={},
+        checks={"holdout": {"uri": "rows.csv", "label": "y", "metric": metric}},
+        promote={"when": {"metric": metric, "margin": "0.02", "compare": "holdout"}},
+    )
+
+
+class Model:
+    """A sandboxed model that answers with the column x."""
+
+    def __init__(self, classes: tuple[str, ...] | None) -> None:
+        self.info = ModelFacts("sklearn", classes, (("x", "double"),), {})
+
+    def predict(self, features: pd.DataFrame) -> Array:
+        return np.asarray(features["x"], dtype=float)
+
+    def time(self, features: pd.DataFrame, *, rounds: int) -> list[float]:
+        return [1.0] * rounds
+
+
+def rows(y: list[object]) -> Rows:
+    frame = pd.DataFrame({"x": np.linspace(0, 1, len(y)), "y": y})
+    return Rows(Table("rows", str(Path("rows.csv")), "0" * 64, frame), None)
+
+
+def scored(classes: tuple[str, ...]) -> Scored:
+    held = rows(["no", "yes"] * 100)
+    return score(policy_by("auc"), held, "1", Model(classes))
+
+
+def test_two_models_that_order_their_classes_alike_are_compared():
+    compared = compare(policy_by("auc"), scored(("no", "yes")), scored(("no", "yes")))
+
+    assert not compared.problem
+    assert compared.candidate == compared.champion
+
+
+def test_two_models_that_order_their_classes_otherwise_are_not():
+    compared = compare(policy_by("auc"), scored(("no", "yes")), scored(("yes", "no")))
+
+    assert compared.problem == "the two models know other classes, or the same in another order"
+
+
+@pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), "a lot"])
+def test_a_regression_is_not_measured_by_labels_that_are_no_numbers(wrong: object):
+    with pytest.raises(PermanentError, match="1 of 3 labels in y are no numbers"):
+        score(policy_by("rmse"), rows([1.0, 2.0, wrong]), "1", Model(None))
+
+
+def test_a_regression_is_measured_by_its_labels():
+    found = score(policy_by("rmse"), rows([1, 2, 3]), "1", Model(None))
+
+    task: Task = "regression"
+    assert found.task == task
+    assert found.labels.tolist() == [1.0, 2.0, 3.0]
