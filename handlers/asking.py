@@ -50,6 +50,8 @@ def answer(policy: Policy, compared: Decision, facts: Facts, tally: Tally, ruled
         return "promote", "asked_for", (f"{request.actor} promoted it{because}", *reasons)
     if kind == "hold" and _has_expired(compared, facts):
         return hold("approval_expired", "nobody answered in time", *reasons)
+    if kind == "hold" and tally.void:
+        return kind, code, (*reasons, *tally.void)
     return ruled
 
 
