@@ -28,6 +28,9 @@ KEYS = (
 
 DETAILS = frozenset(KEYS) - {STATUS}
 """Who asked and answered, when and why: lists of tags leave it out, for the journal tells it."""
+_ENDED = frozenset({"promoted", "rolled_back"})
+_OPEN = frozenset({"awaiting_approval", "waiting"})
+"""Verdicts with which Steward's own question waits for an answer; a request waits with any."""
 REWRITTEN = ("annotate",)
 """What is not believed does not stay to be read: the tag is brought back to what the journal
 says."""
@@ -115,8 +118,8 @@ def _told(said: Said, verdict: str) -> dict[str, str]:
         by = (no.actor, no.at.isoformat(), no.reason)
         tags |= dict(zip(("rejected_by", "rejected_at", "rejection_reason"), by, strict=True))
         tags[STATUS] = "rejected"
-    elif said.approvals and verdict == "promoted":
-        tags[STATUS] = "approved"
-    elif said.question or said.asked:
+    elif verdict in _ENDED:
+        tags[STATUS] = "approved" if said.approvals else ""
+    elif said.asked or (said.question and verdict in _OPEN):
         tags[STATUS] = "pending"
     return {key: value for key, value in tags.items() if value}

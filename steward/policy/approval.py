@@ -71,4 +71,5 @@ def describe(approval: Approval, people: tuple[str, ...], *, is_used: bool) -> I
         yield "the author may approve"
     if approval.accept_tags:
         yield "the tag approval_status=approved counts as one approval of an unknown person"
-    yield f"an open question expires after {approval.expires_hours:g} hours"
+    hours = "hour" if approval.expires_hours == 1 else "hours"
+    yield f"an open question expires after {approval.expires_hours:g} {hours}"
