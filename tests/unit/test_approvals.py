@@ -199,6 +199,15 @@ def test_a_persons_promotion_passes_the_margin():
     assert (decision.kind, decision.code) == ("promote", "asked_for")
 
 
+def test_a_persons_promotion_is_named_also_where_the_rules_would_promote():
+    policy = make_policy(promote={"when": {"metric": "auc", "margin": "0.005"}})
+
+    decision = table(policy, [], request=Request("eve", "in the freeze"))
+
+    assert (decision.kind, decision.code) == ("promote", "beats_production")
+    assert decision.reasons[0] == "eve promoted it: in the freeze"
+
+
 def test_a_persons_promotion_does_not_pass_the_approval_that_the_policy_asks_for():
     assert table(asking(), [], request=Request("ada")).kind == "ask"
 

@@ -19,29 +19,33 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+_FRAUD = {"name": "fraud", "registry": "eu", "workspace": ""}
+_LOAN = {"versions": [{"version": "7"}], "version_count": 1}
+_LOAN_7 = {
+    "version": "7",
+    "stage": "None",
+    "aliases": [],
+    "verdict": None,
+    "metrics": {},
+    "found": {},
+    "tags": {"team": "risk", "approval_status": "rejected", "rejected_by": "ada"},
+}
+ANSWERS: dict[str, dict[str, object]] = {
+    "/models": {"items": [_FRAUD], "next_cursor": None},
+    "/models/loan": _LOAN,
+    "/models/loan/versions/7": _LOAN,
+    "/models/loan/versions": {"items": [_LOAN_7], "next_cursor": None},
+    "/models/loan/receipts": {"items": [], "head": None, "policies": {}, "next_cursor": None},
+    "/replicas": {"items": []},
+    "/events/e1": {"event": {"id": "e1"}},
+    "/events/e1/replay": {"steps": [], "counts": {}},
+}
+
+
 def receiver(request: httpx.Request) -> httpx.Response:
-    """Knows one model, fraud in registry eu, and an event without dispatches."""
-    path = request.url.path.removeprefix("/api/v1")
-    if path == "/models":
-        fraud = {"name": "fraud", "registry": "eu", "workspace": ""}
-        return httpx.Response(200, json={"items": [fraud], "next_cursor": None})
-    if path in {"/models/loan", "/models/loan/versions/7"}:
-        return httpx.Response(200, json={"versions": [{"version": "7"}], "version_count": 1})
-    if path == "/models/loan/versions":
-        tags = {"team": "risk", "approval_status": "rejected", "rejected_by": "ada"}
-        row = {"version": "7", "stage": "None", "aliases": [], "verdict": None}
-        item = {**row, "metrics": {}, "found": {}, "tags": tags}
-        return httpx.Response(200, json={"items": [item], "next_cursor": None})
-    if path == "/models/loan/receipts":
-        page = {"items": [], "head": None, "policies": {}, "next_cursor": None}
-        return httpx.Response(200, json=page)
-    if path == "/replicas":
-        return httpx.Response(200, json={"items": []})
-    if path == "/events/e1":
-        return httpx.Response(200, json={"event": {"id": "e1"}})
-    if path == "/events/e1/replay":
-        return httpx.Response(200, json={"steps": [], "counts": {}})
-    return NOT_FOUND
+    """Lists one model, fraud in registry eu; knows loan, and an event without dispatches."""
+    found = ANSWERS.get(request.url.path.removeprefix("/api/v1"))
+    return httpx.Response(200, json=found) if found else NOT_FOUND
 
 
 def say(*words: str) -> Ran:

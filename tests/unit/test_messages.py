@@ -209,7 +209,7 @@ def test_a_champion_changed_by_a_person_is_told_as_that() -> None:
 
 
 def test_a_persons_no_says_what_passes_it() -> None:
-    message = told(rollout(), event(EventType.APPROVAL_REJECTED, data={"actor": "ada"}))
+    message = told(event(EventType.APPROVAL_REJECTED, data={"actor": "ada"}))
 
     (step,) = message.next_steps
     assert message.title == "fraud version 7 rejected by ada"
