@@ -151,8 +151,14 @@ def tell_person_rejected(event: Event, _rollout: Rollout | None) -> Message:
         lead=f"{subject} is not promoted by automation any more.",
         severity="warning",
         reasons=decision.reasons or sentences(event.data.get("reason")),
-        next_steps=decision.next_steps or ("Register a better version.",),
+        next_steps=decision.next_steps or (_past_a_no(event),),
     )
+
+
+def _past_a_no(event: Event) -> str:
+    subject = (event.model.name if event.model else "MODEL", str(event.version))
+    override = command("promote", *subject, "--override", "--reason", "WHY")
+    return f"Register a better version; only an override promotes this one: {override}"
 
 
 def tell_approval_expired(event: Event, _rollout: Rollout | None) -> Message:

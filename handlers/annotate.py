@@ -28,7 +28,7 @@ def annotate(event: Event, services: Services) -> Outcome:
     verdict = services.history.verdict(model, version)
     if verdict is None:
         return Skipped("no verdict yet")
-    if verdict.event_id not in (None, event.id):
+    if event.type != EventType.VERSION_TAG_SET and verdict.event_id not in (None, event.id):
         return Skipped("a later event brought its own tags")
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.

@@ -26,6 +26,15 @@ KEYS = (
     STATUS,
 )
 
+DETAILS = frozenset(KEYS) - {STATUS}
+"""Who asked and answered, when and why: lists of tags leave it out, for the journal tells it."""
+_ENDED = frozenset({"promoted", "rolled_back"})
+_OPEN = frozenset({"awaiting_approval", "waiting"})
+"""Verdicts with which Steward's own question waits for an answer; a request waits with any."""
+REWRITTEN = ("annotate",)
+"""What is not believed does not stay to be read: the tag is brought back to what the journal
+says."""
+
 
 def is_heeded(event: Event, services: Services) -> bool:
     """Whether the event is a person's word by tag; not where the policy reads it as a gate."""
@@ -41,8 +50,10 @@ def heed(event: Event, services: Services) -> Outcome:
     if model is None or version is None or services.mode == Mode.OBSERVE:
         return Skipped("mode observe: tags ask nothing")
     is_production = services.history.champions(model)[:1] == [version]
-    if is_production or services.history.caused(event.id):
-        return Skipped(f"version {version} is Production" if is_production else "heard already")
+    if services.history.caused(event.id):
+        return Skipped("heard already")
+    if is_production:
+        return Skipped(f"version {version} is Production", then=REWRITTEN)
     value = str(event.after)
     said = read(services.history.said(model, version))
     told: dict[str, str] | None = None
@@ -59,7 +70,8 @@ def heed(event: Event, services: Services) -> Outcome:
         told = {key: said.question.data[key] for key in ("evidence", "policy")}
     if told is not None:
         return _say(kind, event, services, told)
-    return Skipped(f"{STATUS}={value} by tag is no approval; the journal is the truth of them")
+    told_why = f"{STATUS}={value} by tag is no approval; the journal is the truth of them"
+    return Skipped(told_why, then=REWRITTEN)
 
 
 def _say(kind: EventType, event: Event, services: Services, told: Mapping[str, str]) -> Done:
@@ -106,8 +118,8 @@ def _told(said: Said, verdict: str) -> dict[str, str]:
         by = (no.actor, no.at.isoformat(), no.reason)
         tags |= dict(zip(("rejected_by", "rejected_at", "rejection_reason"), by, strict=True))
         tags[STATUS] = "rejected"
-    elif said.approvals and verdict == "promoted":
-        tags[STATUS] = "approved"
-    elif said.question or said.asked:
+    elif verdict in _ENDED:
+        tags[STATUS] = "approved" if said.approvals else ""
+    elif said.asked or (said.question and verdict in _OPEN):
         tags[STATUS] = "pending"
     return {key: value for key, value in tags.items() if value}

@@ -45,11 +45,15 @@ def answer(policy: Policy, compared: Decision, facts: Facts, tally: Tally, ruled
     is_open = kind == "promote" or (kind == "hold" and code not in _UNANSWERABLE)
     if is_open and (_asks(policy, kind, code) or (kind == "hold" and facts.said.asked)):
         return _by_approval(policy, compared, facts, tally, ruled)
-    if is_open and request and kind == "hold":
+    if is_open and request:
         because = f": {request.reason}" if request.reason else ""
-        return "promote", "asked_for", (f"{request.actor} promoted it{because}", *reasons)
+        told = f"{request.actor} promoted it{because}"
+        # By the rules too, it is a person's word that passes a freeze: it is written down.
+        return "promote", "asked_for" if kind == "hold" else code, (told, *reasons)
     if kind == "hold" and _has_expired(compared, facts):
         return hold("approval_expired", "nobody answered in time", *reasons)
+    if kind == "hold" and tally.void:
+        return kind, code, (*reasons, *tally.void)
     return ruled
 
 

@@ -633,9 +633,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """There was nothing to do; ``reason`` says why."""
+    """There was nothing to do; ``reason`` says why.
+
+    ``then`` names handlers of the same event to dispatch now.
+    """
 
     reason: str
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

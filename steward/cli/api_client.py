@@ -109,11 +109,12 @@ class Api:
         detail = str(document.get("detail") or document.get("title") or document)
         status = response.status_code
         if status in (401, 403):
-            return ConfigurationError(f"{detail} {_about_token(self.target)}")
+            role = str(document.get("role") or "operator")
+            return ConfigurationError(f"{detail} {_about_token(self.target, role)}")
         if status == httpx.codes.NOT_FOUND:
             return NotFoundError(detail)
         if status == httpx.codes.UNPROCESSABLE_ENTITY:
-            return ConfigurationError(detail)
+            return ConfigurationError(detail.removeprefix("query."))
         # Nothing heard it: the journal is away, or something between us and the receiver.
         if status in (429, 502, 503, 504):
             return TransientError(detail)
@@ -191,7 +192,7 @@ def read_up(settings: Settings) -> Document:
     return document if isinstance(document, dict) else {}
 
 
-def _about_token(target: Target) -> str:
+def _about_token(target: Target, role: str) -> str:
     used = (
         f"The token of {target.token_from} was used."
         if target.token
@@ -199,5 +200,5 @@ def _about_token(target: Target) -> str:
     )
     return (
         f"{used} An admin makes one where Steward runs: "
-        "steward token create NAME --role operator; then set STEWARD_TOKEN to it."
+        f"steward token create NAME --role {role}; then set STEWARD_TOKEN to it."
     )

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from steward.cli import answers, options, tables
+from steward.cli import following, options, tables
+from steward.cli.answers import answer_of
 from steward.cli.api_client import Api, connect, path_of
 from steward.cli.lookup import get_model
 from steward.errors import NotFoundError, StewardError
@@ -110,6 +111,7 @@ def reject(
     as_json: options.Json = False,
 ) -> None:
     """Reject a version for good: only an explicit override promotes it after this."""
+    _need_reason(reason, "A rejection")
     _say(
         ctx,
         "reject",
@@ -140,6 +142,8 @@ def promote(
 
     Exit code: 0 promoted and served, 1 refused, held or left to approval, 3 not in time.
     """
+    if override:
+        _need_reason(reason, "An override")
     _say(
         ctx,
         "promote",
@@ -148,6 +152,11 @@ def promote(
         timeout if wait else None,
         as_json=as_json,
     )
+
+
+def _need_reason(reason: str, what: str) -> None:
+    if not reason.strip():
+        raise typer.BadParameter(f"{what} needs a reason that says why.", param_hint="--reason")
 
 
 Subject = tuple[str, str | None, str | None, str | None]
@@ -168,22 +177,9 @@ def _say(
     with connect(ctx.obj) as api:
         version = version or _default(api, verb, model, place)
         path = path_of("models", model, "versions", version, verb)
-        event_id = api.post(path, body, place)["event_id"]
-        answer = answers.wait_for(api, event_id, timeout) if timeout else None
-    if as_json:
-        told = {"is_good": answer.is_good, "reasons": list(answer.lines)} if answer else {}
-        tables.as_json({"event_id": event_id, "version": version, **told})
-    else:
-        for line in answer.lines if answer else ("Asked for.",):
-            tables.say(line)
-    if answer is None:
-        return
-    if answer.is_good is None:
-        typer.echo(f"That was not in time. To follow: steward events show {event_id}", err=True)
-        raise typer.Exit(options.NOT_IN_TIME)
-    if not answer.is_good:
-        typer.echo(f"More: steward events show {event_id}", err=True)
-        raise typer.Exit(1)
+        event_id = following.ask(api, path, body, model=model, version=version, place=place)
+        answer = None if timeout is None else following.follow(api, event_id, timeout, answer_of)
+    following.tell(event_id, version, answer, as_json=as_json)
 
 
 def _default(api: Api, verb: str, model: str, place: dict[str, Any]) -> str:

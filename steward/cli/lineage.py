@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from steward.cli import options, tables
-from steward.cli.api_client import Document, connect
-from steward.cli.lookup import get_model
+from steward.cli.api_client import Api, Document, connect, path_of
+from steward.cli.lookup import get_model, missing
+from steward.errors import NotFoundError
 
 TITLES = {
     "params": "Parameters",
@@ -60,13 +61,28 @@ def compare(
 ) -> None:
     """Put two versions side by side; what differs is marked with *."""
     params = {"registry": registry, "workspace": workspace, "versions": f"{first},{second}"}
-    missing = f"{first} or {second}"
     with connect(ctx.obj) as api:
-        found = get_model(api, model, "compare", params=params, version=missing)
+        try:
+            found = api.get(path_of("models", model, "compare"), params)
+        except NotFoundError as error:
+            raise NotFoundError(_which_is_missing(api, model, (first, second), params)) from error
     if as_json:
         tables.as_json(found)
         return
     _print_comparison(found, is_short=is_short)
+
+
+def _which_is_missing(
+    api: Api, model: str, versions: tuple[str, str], params: dict[str, Any]
+) -> str:
+    """Names the first of the two that is not known; a model that is not known has neither."""
+    place = {key: value for key, value in params.items() if key != "versions"}
+    for version in versions:
+        try:
+            api.get(path_of("models", model, "versions", version), place)
+        except NotFoundError:
+            return missing(api, model, version, place)
+    return missing(api, model, " or ".join(versions), place)
 
 
 def _print_lineage(found: Document) -> None:

@@ -1,15 +1,18 @@
 """``steward receipts``: list, show and export the receipts of decisions; verify them offline."""
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import Api, Document, connect, path_of
 from steward.cli.lookup import PAGE, get_model
+from steward.errors import ConfigurationError
 from steward.receipts import Checked, check, line_of
 
 SHOWN_DIGITS = 16
@@ -30,7 +33,10 @@ def list_(
     params = {"registry": registry, "workspace": workspace, "version": version}
     with connect(ctx.obj) as api:
         pages = list(_pages(api, model, params))
-    items = [item for page in pages for item in page["items"]]
+        items = [item for page in pages for item in page["items"]]
+        if version and not items:  # none yet, or no such version
+            place = {"registry": registry, "workspace": workspace}
+            get_model(api, model, "versions", version, params=place, version=version)
     if as_json:
         tables.as_json({"items": items, "head": pages[-1]["head"], "next_cursor": None})
         return
@@ -53,6 +59,11 @@ def show(
     as_json: options.Json = False,
 ) -> None:
     """Show one receipt: what was decided, on what, by which policy."""
+    if not re.fullmatch("[0-9a-f]{8,64}", digest.lower()):
+        raise typer.BadParameter(
+            "it is the beginning of a sha256: 8 to 64 digits and letters a to f.",
+            param_hint="HASH",
+        )
     with connect(ctx.obj) as api:
         found = api.get(path_of("receipts", digest.lower()))
     if as_json:
@@ -93,7 +104,7 @@ def export(
     count, head = 0, None
     with connect(ctx.obj) as api:
         pages = list(_pages(api, model, params))
-    with output.open("wb") as file:
+    with _opened(output) as file:
         for page in pages:
             for item in page["items"]:
                 policy = item["receipt"]["policy"]["hash"]
@@ -133,6 +144,15 @@ def verify(
     else:
         _tell(file, checked, is_head_known=head is not None)
     sys.exit(0 if checked.is_sound else 1)
+
+
+@contextmanager
+def _opened(output: Path) -> Iterator[BinaryIO]:
+    try:
+        with output.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ConfigurationError(f"{output} cannot be written: {error.strerror}.") from error
 
 
 def _pages(api: Api, model: str, params: dict[str, Any]) -> Iterator[Document]:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from handlers.approval_tags import DETAILS
 from steward.cli import options, tables
 from steward.cli.api_client import connect
 from steward.cli.lookup import PAGE, get_model
@@ -76,7 +77,7 @@ def _print(items: list[dict[str, Any]], *, is_more: bool) -> None:
                 ", ".join(
                     f"{key}={value}"
                     for key, value in item["tags"].items()
-                    if not key.startswith("steward.")
+                    if not key.startswith("steward.") and key not in DETAILS
                 ),
             )
             for item in items

@@ -176,6 +176,7 @@ def standing(found: dict[str, Any]) -> str:
         told += f". Production is version {production}"
     if found["for"] == Goal.SERVING:
         counts = found["serving"]["replicas"]
-        served = ", ".join(f"{count} of version {each}" for each, count in counts.items())
+        versions = {each: f"version {each}" if each != "none" else "no version" for each in counts}
+        served = ", ".join(f"{count} of {versions[each]}" for each, count in counts.items())
         told += f". Replicas serving: {served or 'none is alive'}"
     return told + "."

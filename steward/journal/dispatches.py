@@ -37,6 +37,8 @@ def record(journal: Journal, claimed: Claimed, outcome: Done | Skipped | Wait) -
             _finish(transaction, claimed, state, note or "done")
             if isinstance(outcome, Done):
                 _record_facts(transaction, writer, claimed, outcome)
+            else:
+                _dispatch_too(transaction, writer, claimed, outcome.then)
         writer.flush()
         hint_lane(transaction, claimed.work.lane)
         failpoint("record.before_commit")
@@ -170,9 +172,18 @@ def _record_wait(
         outcome="waiting",
         wait_until=wait.until,
     )
+    _dispatch_too(transaction, writer, claimed, wait.then)
+
+
+def _dispatch_too(
+    transaction: Transaction, writer: EventWriter, claimed: Claimed, handlers: tuple[str, ...]
+) -> None:
+    """Dispatch other handlers of the same event, those that it has no dispatch of yet."""
+    if not handlers:
+        return
     present = select(dispatches.c.handler).where(dispatches.c.event_id == claimed.event.id)
     known = set(transaction.connection.execute(present).scalars())
-    missing = tuple(handler for handler in wait.then if handler not in known)
+    missing = tuple(handler for handler in handlers if handler not in known)
     writer.dispatch(
         claimed.event.id, writer.journal.routing.planned_for(missing, claimed.event.model)
     )

@@ -4,6 +4,7 @@ Part of ``promote`` in :mod:`steward.policy.model`; read by ``handlers/decisions
 """
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -59,16 +60,23 @@ def problems_of(
         yield (*path, "required"), text
 
 
-def describe(approval: Approval, people: tuple[str, ...], *, is_used: bool) -> Iterator[str]:
+def describe(
+    approval: Approval, groups: Mapping[str, tuple[str, ...]], *, is_used: bool
+) -> Iterator[str]:
     """The section in sentences; nothing where no decision is left to a person."""
     if not is_used:
         return
+    people = approval.people(groups)
     count = f"{approval.required} approval" + "s" * (approval.required > 1)
     yield f"asks for {count} from {', '.join(people) or 'any approver'} when: " + (
         ", ".join(approval.when) or "a person asks for it"
     )
+    for name in approval.from_:
+        if name not in groups and (close := get_close_matches(name, groups, n=1, cutoff=0.8)):
+            yield f"{name} is no group (is {close[0]} meant?): it is taken for a person"
     if approval.author_may_approve:
         yield "the author may approve"
     if approval.accept_tags:
         yield "the tag approval_status=approved counts as one approval of an unknown person"
-    yield f"an open question expires after {approval.expires_hours:g} hours"
+    hours = "hour" if approval.expires_hours == 1 else "hours"
+    yield f"an open question expires after {approval.expires_hours:g} {hours}"

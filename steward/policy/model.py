@@ -244,6 +244,11 @@ class Policy(Section):
         return policy
 
     @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The file's groups of people, by name."""
+        return self._groups
+
+    @property
     def approvers(self) -> tuple[str, ...]:
         """Whose approvals count, by name; empty: anybody whose token may approve."""
         return self.promote.approval.people(self._groups)

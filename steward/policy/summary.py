@@ -122,7 +122,7 @@ def _promotes(promote: Promote) -> Iterator[str]:
 def _approval(policy: Policy) -> Iterator[str]:
     promote = policy.promote
     is_used = promote.first_version == "approval" or "approval" in promote.model_fields_set
-    return describe_approval(promote.approval, policy.approvers, is_used=is_used)
+    return describe_approval(promote.approval, policy.groups, is_used=is_used)
 
 
 def _reload(policy: Policy) -> str:

@@ -92,6 +92,21 @@ def test_the_first_version_waits_is_refused_to_its_author_and_served_once_approv
     assert asked.get("/approvals")["items"] == []
 
 
+def test_an_approval_by_tag_that_nobody_accepts_promotes_nothing_and_is_taken_back(
+    asked: Installation,
+) -> None:
+    model = "asked-forged"
+    version = asked.register(model)
+    wait_for_verdict(asked, model, version, "awaiting_approval")
+    eventually(lambda: asked.tags(model, version).get("approval_status") == "pending", 30)
+
+    asked.mlflow.set_model_version_tag(model, version, "approval_status", "approved")
+
+    eventually(lambda: asked.tags(model, version)["approval_status"] == "pending", 30)
+    assert asked.in_production(model) == []
+    assert asked.verdict(model, version)["verdict"] == "awaiting_approval"
+
+
 def test_a_rejection_by_tag_is_final_but_for_an_override(asked: Installation) -> None:
     model = "asked-tagged"
     version = asked.register(model)

@@ -60,6 +60,7 @@ def test_each_word_needs_its_role(here: Receiver, verb: str, role: Role):
     answer = here.client.post(f"{VERSION}/{verb}", json={}, headers=bearer(here, role))
 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert answer.json()["role"] in answer.json()["detail"]
 
 
 def test_an_approval_of_what_waits_is_journalled_with_what_it_is_about(here: Receiver):

@@ -190,3 +190,15 @@ def test_an_older_event_leaves_the_tags_to_the_decision_that_followed():
 
     assert outcome == Skipped("a later event brought its own tags")
     assert tags(w, version) == {}
+
+
+def test_a_tag_that_somebody_set_is_brought_back_to_what_the_journal_says():
+    w = World()
+    version = judged(w, replace(HELD, event_id="the-decision"))
+    w.registry.set_version_tag(MODEL, version, "steward.verdict", "promoted")
+    key = {"key": "approval_status"}
+
+    outcome = w.run(annotate, w.event(EventType.VERSION_TAG_SET, version, data=key))
+
+    assert isinstance(outcome, Done)
+    assert tags(w, version)["steward.verdict"] == "held"

@@ -134,6 +134,17 @@ def test_an_approval_of_something_else_does_not_count(changed: dict[str, Any], w
     assert any(why in reason for reason in decision.reasons)
 
 
+def test_an_approval_under_the_policy_before_is_named_where_nobody_is_asked_any_more():
+    basis = {"evidence": table(asking(), []).evidence, "policy": "fraud@before", "actor": "ada"}
+    approval = World().event(EventType.APPROVAL_APPROVED, "2", data=basis)
+
+    decision = table(asking(when=["first_version"]), [approval])
+
+    assert (decision.kind, decision.code) == ("hold", "below_margin")
+    told = "the approval of ada does not count: it was given under policy fraud@before"
+    assert told in decision.reasons
+
+
 def decided(w: World, question: Event, changed: dict[str, Any]) -> Decision:
     """What the table says with one approval that was changed so."""
     basis = {"evidence": table(w.policy, []).evidence, "policy": question.data["policy"]}
@@ -188,6 +199,15 @@ def test_a_persons_promotion_passes_the_margin():
     assert (decision.kind, decision.code) == ("promote", "asked_for")
 
 
+def test_a_persons_promotion_is_named_also_where_the_rules_would_promote():
+    policy = make_policy(promote={"when": {"metric": "auc", "margin": "0.005"}})
+
+    decision = table(policy, [], request=Request("eve", "in the freeze"))
+
+    assert (decision.kind, decision.code) == ("promote", "beats_production")
+    assert decision.reasons[0] == "eve promoted it: in the freeze"
+
+
 def test_a_persons_promotion_does_not_pass_the_approval_that_the_policy_asks_for():
     assert table(asking(), [], request=Request("ada")).kind == "ask"
 
@@ -238,6 +258,7 @@ def test_approved_by_tag_counts_only_where_the_policy_says_so(accepts: bool):
 
     if not accepts:
         assert isinstance(outcome, Skipped)
+        assert outcome.then == ("annotate",)  # which brings the tag back
         return
     promoted = judge(w, journal(w, only_event(outcome)))
     assert promoted is not None
@@ -257,6 +278,28 @@ def test_the_tags_mirror_the_journal_and_a_copy_has_none():
     assert set(copied.values()) == {None}
     assert (pending["approval_status"], pending["requested_by"]) == ("pending", "steward")
     assert (approved["approval_status"], approved["approved_by"]) == ("approved", "ada")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "unanswered", "answered"),
+    [
+        ("awaiting_approval", "pending", "pending"),
+        ("waiting", "pending", "pending"),
+        ("held", None, None),
+        ("promoted", None, "approved"),
+        ("rolled_back", None, "approved"),
+    ],
+)
+def test_only_an_open_question_is_pending(
+    verdict: str, unanswered: str | None, answered: str | None
+):
+    w, question = ask(asking(required=2))
+
+    before = mirror_of(MODEL, "2", verdict, w.services)
+    approve(w, question)
+    after = mirror_of(MODEL, "2", verdict, w.services)
+
+    assert (before["approval_status"], after["approval_status"]) == (unanswered, answered)
 
 
 WORDS = st.lists(

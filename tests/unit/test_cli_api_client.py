@@ -115,6 +115,15 @@ def test_a_refused_token_says_which_it_was_and_how_to_get_one(data_dir: Path, st
     assert "steward token create NAME --role operator" in ran.err
 
 
+def test_a_role_that_is_missing_is_the_one_to_ask_for():
+    body = {"status": 403, "detail": "This needs the role approver.", "role": "approver"}
+
+    ran = answering(lambda _: httpx.Response(403, json=body))
+
+    assert ran.code == 2
+    assert "steward token create NAME --role approver" in ran.err
+
+
 def test_without_a_token_it_says_that_none_was_sent():
     assert "No token was sent" in refusing(401, "Send a token.").err
 

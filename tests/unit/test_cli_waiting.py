@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from steward.cli.waiting import is_yes
+from steward.cli.waiting import is_yes, standing
 from tests.cli_support import Ran, run
 
 
@@ -148,3 +148,11 @@ def test_a_wrong_duration_is_a_usage_error():
 
     assert ran.code == 2
     assert "'soon' is no duration" in ran.all
+
+
+def test_a_replica_that_serves_nothing_yet_serves_no_version() -> None:
+    serving = {"version": None, "desired": "7", "generation": 1, "replicas": {"none": 1, "6": 2}}
+
+    told = standing(found("held", "6", serving=serving, **{"for": "serving"}))
+
+    assert told.endswith("Replicas serving: 1 of no version, 2 of version 6.")

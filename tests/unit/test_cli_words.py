@@ -19,19 +19,33 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+_FRAUD = {"name": "fraud", "registry": "eu", "workspace": ""}
+_LOAN = {"versions": [{"version": "7"}], "version_count": 1}
+_LOAN_7 = {
+    "version": "7",
+    "stage": "None",
+    "aliases": [],
+    "verdict": None,
+    "metrics": {},
+    "found": {},
+    "tags": {"team": "risk", "approval_status": "rejected", "rejected_by": "ada"},
+}
+ANSWERS: dict[str, dict[str, object]] = {
+    "/models": {"items": [_FRAUD], "next_cursor": None},
+    "/models/loan": _LOAN,
+    "/models/loan/versions/7": _LOAN,
+    "/models/loan/versions": {"items": [_LOAN_7], "next_cursor": None},
+    "/models/loan/receipts": {"items": [], "head": None, "policies": {}, "next_cursor": None},
+    "/replicas": {"items": []},
+    "/events/e1": {"event": {"id": "e1"}},
+    "/events/e1/replay": {"steps": [], "counts": {}},
+}
+
+
 def receiver(request: httpx.Request) -> httpx.Response:
-    """Knows one model, fraud in registry eu, and an event without dispatches."""
-    path = request.url.path.removeprefix("/api/v1")
-    if path == "/models":
-        fraud = {"name": "fraud", "registry": "eu", "workspace": ""}
-        return httpx.Response(200, json={"items": [fraud], "next_cursor": None})
-    if path == "/replicas":
-        return httpx.Response(200, json={"items": []})
-    if path == "/events/e1":
-        return httpx.Response(200, json={"event": {"id": "e1"}})
-    if path == "/events/e1/replay":
-        return httpx.Response(200, json={"steps": [], "counts": {}})
-    return NOT_FOUND
+    """Lists one model, fraud in registry eu; knows loan, and an event without dispatches."""
+    found = ANSWERS.get(request.url.path.removeprefix("/api/v1"))
+    return httpx.Response(200, json=found) if found else NOT_FOUND
 
 
 def say(*words: str) -> Ran:
@@ -83,3 +97,59 @@ def test_half_of_email_is_told_with_the_other_half(
 
     assert ran.exit_code == 1
     assert f"{name} is set, but {missing}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "approve loan 9",
+        "reject loan 9 --reason no",
+        "promote loan 9",
+        "request-approval loan 9",
+        "compare loan 7 9",
+        "compare loan 9 7",
+        "receipts list loan 9",
+    ],
+)
+def test_a_version_that_is_not_there_is_told_by_those_that_are(words: str) -> None:
+    ran = say(*words.split())
+
+    assert (ran.code, ran.err) == (1, "Steward knows no version 9 of loan; its versions are 7.\n")
+
+
+def test_a_model_without_receipts_is_no_wrong_name() -> None:
+    ran = say("receipts", "list", "loan", "7")
+
+    assert (ran.code, ran.out) == (0, "No decision has a receipt yet.\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("reject", "loan", "7", "--reason", " "), ("promote", "loan", "7", "--override")]
+)
+def test_what_needs_a_reason_names_the_option(words: tuple[str, ...]) -> None:
+    ran = say(*words)
+
+    assert ran.code == 2
+    assert "Invalid value for --reason" in ran.all
+
+
+@pytest.mark.parametrize("digest", ["zzz", "abc", "0" * 65])
+def test_what_is_no_hash_is_not_asked_for(digest: str) -> None:
+    ran = say("receipts", "show", digest)
+
+    assert ran.code == 2
+    assert "8 to 64 digits and letters a to f" in ran.all
+
+
+def test_a_place_that_takes_no_export_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "loan.jsonl"
+
+    ran = say("receipts", "export", "loan", "--output", str(file))
+
+    assert (ran.code, ran.err) == (2, f"{file} cannot be written: No such file or directory.\n")
+
+
+def test_a_list_of_versions_leaves_out_who_answered_and_when() -> None:
+    ran = say("models", "versions", "loan")
+
+    assert ran.out.splitlines()[1].endswith("team=risk, approval_status=rejected")

@@ -317,6 +317,15 @@ def test_whom_a_wait_asks_for_meanwhile_is_dispatched_once(
     assert second == []
 
 
+def test_who_had_nothing_to_do_may_ask_for_another_too(journal: Journal) -> None:
+    work = dispatched(journal, "work.free")
+
+    hints = finish(journal, work, Skipped("not believed", then=("annotate", "free")))
+
+    assert row_of(journal, work).state == "skipped"
+    assert [hint.handler for hint in hints] == ["annotate"]
+
+
 # --- failures -------------------------------------------------------------------------------------
 
 

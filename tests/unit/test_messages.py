@@ -208,6 +208,14 @@ def test_a_champion_changed_by_a_person_is_told_as_that() -> None:
     assert message.next_steps == ("If nobody meant this: steward rollback fraud 6",)
 
 
+def test_a_persons_no_says_what_passes_it() -> None:
+    message = told(event(EventType.APPROVAL_REJECTED, data={"actor": "ada"}))
+
+    (step,) = message.next_steps
+    assert message.title == "fraud version 7 rejected by ada"
+    assert step.endswith(": steward promote fraud 7 --override --reason WHY")
+
+
 def test_a_champion_taken_away_is_told_as_that() -> None:
     changed = event(EventType.CHAMPION_CHANGED, before="6", after=None, version=None)
 

@@ -63,7 +63,8 @@ def test_datasets_line_up_by_name_and_context():
 
 
 def test_stewards_own_tags_are_no_difference():
-    one = origin_of(None, {"team": "risk", "steward.verdict": "held"})
+    answered = {"approved_by": "ada", "approved_at": "2026-03-01", "approval_comment": "good"}
+    one = origin_of(None, {"team": "risk", "steward.verdict": "held", **answered})
     two = origin_of(None, {"team": "risk"})
 
     assert rows("tags", one, two) == {"team": (["risk", "risk"], False)}

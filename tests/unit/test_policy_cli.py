@@ -189,3 +189,28 @@ def test_a_policy_can_be_started_in_a_mode_that_only_looks(tmp_path: Path):
     run("init", "--mode", "observe", "--output", str(file))
 
     assert [policy.mode for policy in PolicySet.load(file).policies] == [Mode.OBSERVE]
+
+
+@pytest.mark.parametrize(
+    ("name", "remark"),
+    [("ml-leeds", "ml-leeds is no group (is ml-leads meant?)"), ("cleo", None), ("ml-leads", None)],
+)
+def test_a_person_who_is_named_nearly_like_a_group_is_pointed_out(name: str, remark: str | None):
+    policy = """\
+version: 1
+groups: {ml-leads: [ada]}
+policies:
+  - name: p
+    match: {models: ["*"]}
+    mode: act
+    production: {stage: Production}
+    metrics: {auc: {names: [test_auc], better: higher}}
+    promote: {when: {metric: auc, margin: 0.02}, approval: {from: [NAME], expires_hours: 1}}
+"""
+    Path("steward.yaml").write_text(policy.replace("NAME", name), encoding="utf-8")
+
+    told = run("check", "steward.yaml").output
+
+    assert "expires after 1 hour\n" in told
+    assert ("is no group" in told) == (remark is not None)
+    assert (remark or "") in told

@@ -122,3 +122,16 @@ def test_events_that_keep_other_things_under_these_names_are_no_fault():
     told = sections_of("7", events, [])
 
     assert (told["checks"], told["compared"], told["not_used"]) == ([], None, [])
+
+
+def test_a_question_is_stewards_and_a_request_a_persons_if_it_has_a_name():
+    requested = EventType.APPROVAL_REQUESTED
+    asked = [
+        event(requested, data={"evidence": "e1"}, at=0),
+        event(requested, data={"actor": "eve"}, at=1),
+        event(requested, data={"by_tag": True}, at=2),
+    ]
+
+    actors = [each["actor"] for each in sections_of("7", asked, [])["approved"]]
+
+    assert actors == ["steward", "eve", None]

@@ -51,6 +51,7 @@ class Caller:
                 "Without a token this machine may only read; send Authorization: Bearer TOKEN "
                 "(`steward token create`).",
                 headers=_CHALLENGE,
+                role=role,
             )
         if not self.token.may(role, model):
             raise self._forbidden(role, model)
@@ -63,6 +64,7 @@ class Caller:
             "forbidden",
             f"This needs the role {role} on {model or 'every model'}; the token of {self.name} has "
             f"the role {token.role if token else 'viewer'} on {covered}.",
+            role=role,
         )
 
 

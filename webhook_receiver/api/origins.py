@@ -6,6 +6,7 @@ The API's `lineage` and `compare` answer with it. Pure; keys are read leniently.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from handlers.approval_tags import DETAILS
 from steward.events import Event
 
 OWN_TAGS = "steward."
@@ -64,7 +65,11 @@ def _rows(columns: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
 def _flat(group: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     """A group as keys with plain values, so that two versions line up."""
     if group == "tags":
-        return {key: each for key, each in origin["tags"].items() if not key.startswith(OWN_TAGS)}
+        return {
+            key: each
+            for key, each in origin["tags"].items()
+            if not key.startswith(OWN_TAGS) and key not in DETAILS
+        }
     if group == "metrics":
         return _metrics(origin)
     if group == "data":

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from handlers.approvals import is_question
 from steward.events import Event, EventType
 
 Step = dict[str, Any]
@@ -146,7 +147,7 @@ def _approval(event: Event) -> dict[str, Any]:
     data = event.data
     return {
         "what": event.type.removeprefix(_APPROVAL),
-        "actor": data.get("actor"),
+        "actor": "steward" if is_question(event) and not data.get("actor") else data.get("actor"),
         "comment": data.get("comment") or data.get("reason"),
         "at": event.recorded_at,
         "event_id": event.id,
