@@ -148,11 +148,12 @@ def _request(event: Event, services: Services) -> Request | None:
 def _decide(event: Event, services: Services, found: Production, version: str) -> Decision:
     """Gather the evidence of both sides, and judge."""
     champion, on_holdout, problem = None, None, ""
-    if found.version and found.version != version:
-        champion = _measured(services, found, found.version)
-        on_holdout, problem = _on_holdout(event, services, found, version)
     info = found.versions[version]
     evidence = services.registry.evidence(info)
+    if found.version and found.version != version:
+        champion = _measured(services, found, found.version)
+        run_id = evidence.lineage.get("run_id")
+        on_holdout, problem = _on_holdout(event, services, found, info, run_id)
     facts = Facts(
         found,
         services.history.rejected_by_person(found.model),
@@ -180,13 +181,13 @@ def _identity(event: Event, info: VersionInfo) -> dict[str, str]:
 
 
 def _on_holdout(
-    event: Event, services: Services, found: Production, version: str
+    event: Event, services: Services, found: Production, candidate: VersionInfo, run_id: str | None
 ) -> tuple[OnHoldout | None, str]:
     """The validation's comparison, where Production and policy are the same still; or a new one.
 
     With it, or in its place, why there is none.
     """
-    if not is_by_holdout(services.policy) or not _may_be_compared(found, version):
+    if not is_by_holdout(services.policy) or not _may_be_compared(found, candidate.version):
         return None, ""
     if kept := event.data.get("comparison"):
         compared = OnHoldout.read(kept)
@@ -194,9 +195,7 @@ def _on_holdout(
             return compared, ""
     from handlers.examination import examine  # numbers: 2 s to import
 
-    candidate, champion = found.versions[version], found.versions[found.version or ""]
-    run_id = services.registry.evidence(candidate).lineage.get("run_id")
-    anew = examine(services, candidate, run_id, champion)
+    anew = examine(services, candidate, run_id, found.versions[found.version or ""])
     return anew.on_holdout, "; ".join(
         result.detail for result in (*anew.having("fail"), *anew.having("error"))
     )
