@@ -13,6 +13,7 @@ from tests.postgres import Databases, PostgresServer, find_programs
 from tests.servers import HttpCapture, MlflowServer, SmtpCapture, ValkeyServer
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
+KINDS = ("unit", "integration", "acceptance")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-socket reads its options
@@ -22,11 +23,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    unit = Path(__file__).parent / "unit"
+    """Run the cheap tests first, and the units before any server of a session is up.
+
+    A unit test has no sockets, and neither has anything else in its process meanwhile: a capture
+    server that a living installation talks to would fail in whatever test runs then.
+    """
+    items.sort(key=lambda item: KINDS.index(_kind(item)))
     for item in items:
-        is_unit = item.path.is_relative_to(unit)
-        mark = pytest.mark.disable_socket if is_unit else pytest.mark.allow_hosts(LOOPBACK)
-        item.add_marker(mark)
+        is_unit = _kind(item) == "unit"
+        item.add_marker(
+            pytest.mark.disable_socket if is_unit else pytest.mark.allow_hosts(LOOPBACK)
+        )
+
+
+def _kind(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 def require(module: str, what: str) -> None:

@@ -31,9 +31,9 @@ runpy.run_module("steward.cli", run_name="__main__")
 """
 BEFORE_0002 = """
 import runpy
-from steward.journal import counters, migrate, processes
+from steward.journal import counters, migrate, processes, receipts
 migrate.HEAD = "0001"
-counters.add = lambda *_: None
+counters.add = receipts.write = receipts.of_event = receipts.head_of = lambda *_: None
 processes.Presence.start = processes.Presence.close = lambda self, *_: None
 runpy.run_module("steward.cli", run_name="__main__")
 """
