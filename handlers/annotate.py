@@ -1,5 +1,7 @@
 """Write where a version stands onto the version itself, as tags, for whoever looks at it in MLflow.
 
+Where the policy names an alias for the challenger, that follows too.
+
 Off the main walk: a tag that fails delays no promotion. Only tags that differ are written.
 """
 
@@ -7,7 +9,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import quote
 
+from handlers.aliases import keep_challenger
 from handlers.approval_tags import mirror_of
+from handlers.semantic_version import TAG as SEMANTIC_VERSION
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
@@ -33,7 +37,13 @@ def annotate(event: Event, services: Services) -> Outcome:
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.
         return Wait(event.recorded_at + SOON, "being decided", check_seconds=SOON.total_seconds())
-    return _bring_up(services, model, version, verdict)
+    return _bring_up(services, model, version, verdict, _number_in(event))
+
+
+def _number_in(event: Event) -> dict[str, str]:
+    """The semantic version that a promotion gave: written then, and left to people afterwards."""
+    given = event.data.get(SEMANTIC_VERSION) if event.type == EventType.PROMOTED else None
+    return {SEMANTIC_VERSION: str(given)} if given else {}
 
 
 def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
@@ -41,18 +51,22 @@ def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
 
 
 def _bring_up(
-    services: Services, model: ModelRef, version: str, verdict: Verdict
+    services: Services, model: ModelRef, version: str, verdict: Verdict, number: Mapping[str, str]
 ) -> Done | Skipped:
     try:
-        written = _write(services, model, version, verdict)
+        written = _write(services, model, version, verdict, number)
+        moved = keep_challenger(services, model)
     except NotFoundError:
         return Skipped("the version was deleted")
-    if not written:
+    if not written and not moved:
         return Skipped("the tags say so already")
-    return Done(note=f"wrote {', '.join(sorted(written))}")
+    told = [f"wrote {', '.join(sorted(written))}"] if written else []
+    return Done(note="; ".join([*told, *filter(None, [moved])]))
 
 
-def _write(services: Services, model: ModelRef, version: str, verdict: Verdict) -> set[str]:
+def _write(
+    services: Services, model: ModelRef, version: str, verdict: Verdict, number: Mapping[str, str]
+) -> set[str]:
     """Write, then look at the verdict again: two of us may write at once, the last one is right.
 
     Returns the keys that were written. NotFoundError when the version is gone, or goes meanwhile.
@@ -61,7 +75,7 @@ def _write(services: Services, model: ModelRef, version: str, verdict: Verdict) 
     written: set[str] = set()
     for _ in range(LOOKS):
         approval = mirror_of(model, version, verdict.verdict, services)
-        wanted = {**approval, **tags_of(verdict, model, version, services)}
+        wanted = {**approval, **number, **tags_of(verdict, model, version, services)}
         different = {key: value for key, value in wanted.items() if tags.get(key) != value}
         if different:
             services.ledger.intend(

@@ -6,7 +6,7 @@ Runs in the lane ``production``. What it reads is recorded as the champion; the 
 
 from typing import Literal
 
-from handlers import changeover, production
+from handlers import aliases, changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, NewEvent
@@ -34,12 +34,21 @@ def confirm(event: Event, services: Services) -> Outcome:
     if found.problem == TWO_IN_PRODUCTION:
         return _violated(event, services, TWO_IN_PRODUCTION, found.reason)
     may_write = services.mode == Mode.ACT and not services.history.paused(model)
-    if not may_write or not changeover.has_mirror(services) or found.truth == found.mirror:
+    if not may_write:
         return Done(readings=(_champion(look, found),))
     try:
+        if not changeover.has_mirror(services) or found.truth == found.mirror:
+            return _as_it_stands(services, look, found)
         return _settle(event, services, look, found)
     except NotFoundError as error:
         raise TransientError(f"the model changed while its mirror followed: {error}") from error
+
+
+def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
+    """Production as it was found; the aliases beside it follow."""
+    kept = aliases.keep(services, look, found)
+    note = "kept true: " + ", ".join(reading.facet for reading in kept) if kept else ""
+    return Done(readings=(_champion(look, found), *kept), note=note)
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:
@@ -47,7 +56,7 @@ def _settle(event: Event, services: Services, look: Look, found: Production) -> 
     before = look.value("", "champion")
     moved = what_moved(event, before, found, services.policy)
     if moved == "neither":
-        return Done(readings=(_champion(look, found),))
+        return _as_it_stands(services, look, found)
     if moved == "truth" and not found.truth:
         return _clear_mirror(services, look, found)
     if moved in ("truth", "mirror"):

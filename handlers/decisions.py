@@ -33,11 +33,17 @@ def decide(
     compared = _compare(policy, candidate, champion)
     compared = replace(compared, evidence=fingerprint(compared, facts))
     tally = count(facts.said, policy, evidence=compared.evidence, author=facts.author)
-    kind, code, reasons = _closed(candidate.version, facts) or answer(
-        policy, compared, facts, tally, _ruled(policy, compared, facts)
-    )
+    ruled = _ruled(policy, compared, facts)
+    closed = _closed(candidate.version, facts)
+    kind, code, reasons = closed or answer(policy, compared, facts, tally, ruled)
     return replace(
-        compared, kind=kind, code=code, reasons=reasons, approvals=tally.valid, author=facts.author
+        compared,
+        kind=kind,
+        code=code,
+        reasons=reasons,
+        approvals=tally.valid,
+        author=facts.author,
+        ruled=ruled[1],
     )
 
 

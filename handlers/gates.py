@@ -13,7 +13,7 @@ from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, t
 from handlers.record import data_version
 from steward.policy import Policy, tag_matches
 from steward.policy.model import Bounds, TagValue
-from steward.ports import Evidence, VersionInfo
+from steward.ports import Evidence, Signature, VersionInfo
 
 Status = Literal["pass", "fail", "missing", "unclear"]
 
@@ -50,7 +50,7 @@ def judge(
     if require.description:
         gates.append(_there("description", version.description.strip(), "a description"))
     if require.signature:
-        gates.append(_signature(evidence.has_signature))
+        gates.append(_signature(evidence.signature))
     origin = {**evidence.lineage, "data_version": data_version(version.tags)}
     gates += [_there(f"lineage {key}", origin.get(key), key) for key in require.lineage]
     return tuple(gates)
@@ -123,11 +123,11 @@ def _pattern(key: str, regex: str, tags: Mapping[str, str]) -> Gate:
     return Gate(f"tag {key}", "fail", detail, "gate_failed")
 
 
-def _signature(has_signature: bool | None) -> Gate:
-    if has_signature is None:
+def _signature(signature: Signature | None) -> Gate:
+    if signature is None:
         detail = "the model's files could not be read, so its signature is unknown"
         return Gate("signature", "missing", detail, waits_for="the model's files")
-    if has_signature:
+    if signature.is_there:
         return Gate("signature", "pass", "the model has a signature")
     return Gate("signature", "fail", "the model has no signature", "gate_failed")
 

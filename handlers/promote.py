@@ -16,6 +16,7 @@ from handlers.freeze import frozen
 from handlers.gates import measure
 from handlers.production import Production
 from handlers.rulings import Decision, Facts, Measured, Request
+from handlers.semantic_version import TAG, number
 from handlers.verdicts import verdict_event
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef
@@ -254,6 +255,9 @@ def _change(
     """Write it; ``before.version`` is the version that it replaces."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
+    if numbered := number(services, before, decision):
+        decision = replace(decision, reasons=(*decision.reasons, numbered.reason))
+        told = {**told, TAG: numbered.number}
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
     promoted = replace(promoted, before=before.version, after=version)
     return Done(events=(promoted,), readings=readings)

@@ -67,7 +67,7 @@ class Decision:
     """What is to be done and why. ``gain`` is positive when the candidate is better.
 
     ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
-    says it relative to Production.
+    says it relative to Production; ``ruled`` the code of what the rules say, before any person.
     """
 
     kind: Kind
@@ -81,6 +81,7 @@ class Decision:
     evidence: str = ""
     approvals: tuple[Word, ...] = ()
     author: str | None = None
+    ruled: str = ""
 
 
 Ruling = tuple[Kind, str, tuple[str, ...]]

@@ -16,7 +16,6 @@ from handlers.checks.context import (
     Array,
     Examined,
     Handle,
-    InputColumn,
     LabelError,
     Task,
     encode_labels,
@@ -35,7 +34,7 @@ from handlers.holdout import Rows
 from steward.errors import PermanentError
 from steward.policy import Policy
 from steward.policy.examination import Holdout, computed_by
-from steward.ports import ModelFacts, SandboxedModel, VersionInfo
+from steward.ports import Column, ModelFacts, SandboxedModel, VersionInfo
 
 _TWO = 2
 _TIMED_ROWS = 1
@@ -224,10 +223,10 @@ def _as_text(label: Any) -> str | None:
     return str(int(label)) if is_whole else str(label)
 
 
-def _inputs(facts: ModelFacts) -> tuple[InputColumn, ...] | None:
+def _inputs(facts: ModelFacts) -> tuple[Column, ...] | None:
     if facts.input_columns is None:
         return None
-    return tuple(InputColumn(name, kind) for name, kind in facts.input_columns)
+    return tuple(Column(name, kind) for name, kind in facts.input_columns)
 
 
 def _running(recorded: Mapping[str, str]) -> dict[str, str]:

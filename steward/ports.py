@@ -91,18 +91,36 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a model's signature; ``type`` in MLflow's words: double, long, string ..."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model takes and what it answers; ``is_there`` False: the model has none."""
+
+    inputs: tuple[Column, ...] = ()
+    outputs: tuple[Column, ...] = ()
+    is_there: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What the registry holds about one version's quality, along its chain of copies.
 
     ``metrics``: every value found on its runs, logged models and tags (never filtered by name);
-    ``has_signature``: None when the model's files could not be read;
+    ``signature``: None when nobody asked for it, or the model's files could not be read;
     ``lineage``: git_commit, git_branch, git_repo, source_name, user, parent_run, run_id, model_id,
     datasets, dataset_digest; ``params``, ``inputs`` and ``environment`` (library to version) as its
     runs recorded them; ``copied_from``: the version it is a copy of, as model/number.
     """
 
     metrics: tuple[MetricValue, ...] = ()
-    has_signature: bool | None = None
+    signature: Signature | None = None
     lineage: Mapping[str, str] = field(default_factory=dict)
     looked_at: tuple[str, ...] = ()
     params: Mapping[str, str] = field(default_factory=dict)
@@ -389,6 +407,10 @@ class History(Protocol):
 
     def champions(self, model: ModelRef) -> list[str]:
         """Versions that were Production, latest first, with repeats, the present one first."""
+        ...
+
+    def numbers(self, model: ModelRef) -> Mapping[str, str]:
+        """Version to the semantic version that its latest promotion gave it."""
         ...
 
     def chain(self, event_id: str) -> list[Event]:

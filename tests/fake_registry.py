@@ -8,7 +8,15 @@ from datetime import datetime
 
 from steward.errors import NotFoundError, PermanentError, StewardError
 from steward.events import ModelRef
-from steward.ports import Clock, Evidence, MetricValue, ModelInfo, ModelPage, VersionInfo
+from steward.ports import (
+    Clock,
+    Evidence,
+    MetricValue,
+    ModelInfo,
+    ModelPage,
+    Signature,
+    VersionInfo,
+)
 
 STAGES = {stage.lower(): stage for stage in ("None", "Staging", "Production", "Archived")}
 ACTIVE_STAGES = ("Staging", "Production")
@@ -76,7 +84,7 @@ class FakeRegistry:
         return replace(
             held,
             metrics=held.metrics + _numeric_tags(version),
-            has_signature=held.has_signature if with_signature else None,
+            signature=held.signature if with_signature else None,
         )
 
     def set_stage(
@@ -137,7 +145,7 @@ class FakeRegistry:
         description: str = "",
         source: str = "",
         lineage: Mapping[str, str] | None = None,
-        has_signature: bool | None = None,
+        signature: Signature | None = None,
         dataset: str | None = None,
         run_id: str | None = None,
     ) -> VersionInfo:
@@ -154,7 +162,7 @@ class FakeRegistry:
         held.info = replace(held.info, updated_at=now)
         if run_id not in self.evidence_of:
             self.evidence_of[run_id] = Evidence(
-                (), has_signature, {"run_id": run_id, **(lineage or {})}, (f"run {run_id}",)
+                (), signature, {"run_id": run_id, **(lineage or {})}, (f"run {run_id}",)
             )
         self.log_metrics(info, metrics or {}, dataset=dataset)
         return info

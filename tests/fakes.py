@@ -189,6 +189,7 @@ class FakeHistory:
         self.rolled_back: dict[ModelRef, set[str]] = {}
         self.rejected: dict[ModelRef, set[str]] = {}
         self.past_champions: dict[ModelRef, list[str]] = {}
+        self.numbered: dict[ModelRef, dict[str, str]] = {}
         self.events: dict[str, Event] = {}
         self.desires: dict[ModelRef, Desired] = {}
         self.pauses: dict[ModelRef | None, str] = {}
@@ -221,6 +222,9 @@ class FakeHistory:
 
     def champions(self, model: ModelRef) -> list[str]:
         return list(self.past_champions.get(model, ()))
+
+    def numbers(self, model: ModelRef) -> dict[str, str]:
+        return dict(self.numbered.get(model, {}))
 
     def chain(self, event_id: str) -> list[Event]:
         events, cause = [], self.events.get(event_id)

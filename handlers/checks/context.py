@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from steward.ports import Column
+
 Task = Literal["binary", "multiclass", "regression"]
 Array = npt.NDArray[Any]
 Predict = Callable[[pd.DataFrame], Array]
@@ -19,15 +21,6 @@ Stopwatch = Callable[[pd.DataFrame, int], Sequence[float]]
 
 class LabelError(ValueError):
     """The holdout has labels that the model cannot have learnt, or none at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputColumn:
-    """One input of a model's signature; ``type`` in MLflow's words: double, long, string ..."""
-
-    name: str
-    type: str
-    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ class Handle:
     version: str
     predict: Predict
     time: Stopwatch | None = None
-    inputs: tuple[InputColumn, ...] | None = None
+    inputs: tuple[Column, ...] | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
 
 

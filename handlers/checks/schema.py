@@ -4,12 +4,12 @@ Called by the suite. Callers send what the champion takes, and go on doing so af
 """
 
 from handlers.checks import CheckResult, Status
-from handlers.checks.context import InputColumn
+from steward.ports import Column
 
 _WIDER = {("integer", "long"), ("float", "double"), ("integer", "double")}
 """(champion's type, candidate's) that MLflow converts without loss when it enforces a signature."""
 
-Inputs = tuple[InputColumn, ...]
+Inputs = tuple[Column, ...]
 
 
 def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResult:
@@ -32,7 +32,7 @@ def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResu
     return CheckResult("schema", status, float(len(breaks)), 0.0, len(candidate), detail)
 
 
-def _change(before: InputColumn | None, column: InputColumn) -> tuple[str, bool]:
+def _change(before: Column | None, column: Column) -> tuple[str, bool]:
     """What changed of one column, in words, and whether callers break on it."""
     if before is None:
         word = "required" if column.required else "optional"

@@ -21,7 +21,7 @@ from steward.clients.mlflow_lineage import (
 )
 from steward.errors import NotFoundError
 from steward.events import ModelRef
-from steward.ports import Evidence, MetricValue, VersionInfo
+from steward.ports import Evidence, MetricValue, Signature, VersionInfo
 
 MAX_COPIES = 10
 OWN_METRICS = "steward/"
@@ -80,8 +80,8 @@ class Reader(Protocol):
         """Whether the run's history has a NaN of that name at that time."""
         ...
 
-    def has_signature(self, model: ModelRef, artifact_uri: str) -> bool | None:
-        """Whether the model stored there has a signature; None if it cannot be read."""
+    def signature(self, model: ModelRef, artifact_uri: str) -> Signature | None:
+        """What the model stored there takes and answers; None if its files cannot be read."""
         ...
 
 
@@ -118,7 +118,7 @@ def gather(version: VersionInfo, reader: Reader, *, with_signature: bool = False
             *_run_values(found),
             *_tags(version),
         ),
-        has_signature=_signature(chain, reader, found) if with_signature else None,
+        signature=_signature(chain, reader, found) if with_signature else None,
         lineage=lineage(next(iter(found.models), None), origins),
         looked_at=tuple(found.looked_at),
         params=params(origins),
@@ -251,7 +251,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) and abs(value) < INFINITY_FROM else None
 
 
-def _signature(chain: list[VersionInfo], reader: Reader, found: _Found) -> bool | None:
+def _signature(chain: list[VersionInfo], reader: Reader, found: _Found) -> Signature | None:
     """Read where the files are: at the logged model, or else at the first version's source."""
     stored = [model.artifact_location for model in found.models.values()]
-    return reader.has_signature(chain[0].model, stored[0] if stored else chain[-1].source)
+    return reader.signature(chain[0].model, stored[0] if stored else chain[-1].source)

@@ -22,13 +22,14 @@ from steward.clients.mlflow_values import (
     model_info,
     quoted,
     run_facts,
+    signature,
     version_info,
 )
 from steward.errors import PermanentError, TransientError
 from steward.events import ModelRef
 from steward.failpoints import failpoint
 from steward.logs import get_logger
-from steward.ports import Evidence, ModelInfo, ModelPage, VersionInfo
+from steward.ports import Evidence, ModelInfo, ModelPage, Signature, VersionInfo
 
 log = get_logger()
 
@@ -162,8 +163,8 @@ class MlflowRegistry:
             metric.timestamp == timestamp_ms and math.isnan(metric.value) for metric in history
         )
 
-    def has_signature(self, model: ModelRef, artifact_uri: str) -> bool | None:
-        """Whether the model stored there has a signature; None if it cannot be read."""
+    def signature(self, model: ModelRef, artifact_uri: str) -> Signature | None:
+        """What the model stored there takes and answers; None if its files cannot be read."""
         from mlflow.artifacts import download_artifacts
         from mlflow.models import Model
 
@@ -172,7 +173,7 @@ class MlflowRegistry:
         with in_workspace(model.workspace), tempfile.TemporaryDirectory() as directory:
             try:
                 path = download_artifacts(uri, dst_path=directory, tracking_uri=self._uri)
-                return Model.load(path).signature is not None
+                return signature(Model.load(path).signature)
             except Exception as error:  # noqa: BLE001  # each artifact store raises its own kinds
                 log.info("mlmodel_unreadable", artifact_uri=uri, error=str(error))
                 return None

@@ -1,12 +1,13 @@
 """MLflow's entities as our values; `MlflowRegistry` turns every answer into them."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 from steward.clients.mlflow_evidence import LoggedMetric, LoggedModelFacts, RunFacts
 from steward.clients.mlflow_lineage import RunOrigin
 from steward.events import ModelRef
-from steward.ports import DatasetInput, ModelInfo, VersionInfo
+from steward.ports import Column, DatasetInput, ModelInfo, Signature, VersionInfo
 
 _CONTEXT = "mlflow.data.context"
 
@@ -37,6 +38,31 @@ def version_info(found: Any, model: ModelRef) -> VersionInfo:
         found.run_id or None,
         found.status,
     )
+
+
+def signature(found: Any) -> Signature:
+    """A ``ModelSignature``, or None where the model was logged without one."""
+    if found is None:
+        return Signature(is_there=False)
+    return Signature(_columns(found.inputs), _columns(found.outputs))
+
+
+def _columns(schema: Any) -> tuple[Column, ...]:
+    """A ``Schema``; a column without a name is called by its position."""
+    told = schema.to_dict() if schema is not None else []
+    return tuple(
+        Column(str(spec.get("name", index)), _type(spec), bool(spec.get("required", True)))
+        for index, spec in enumerate(told)
+    )
+
+
+def _type(spec: dict[str, Any]) -> str:
+    """``double``; of a tensor also its numbers and shape, of what is composed all that it says."""
+    if spec["type"] == "tensor":
+        tensor = spec["tensor-spec"]
+        return f"tensor of {tensor['dtype']} {list(tensor['shape'])}"
+    composed = {key: spec[key] for key in ("items", "properties", "values") if key in spec}
+    return f"{spec['type']} {json.dumps(composed, sort_keys=True)}" if composed else spec["type"]
 
 
 def run_facts(run: Any) -> RunFacts:

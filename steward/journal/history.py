@@ -9,16 +9,13 @@ from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, updat
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import approvals, queries, readings, receipts
+from steward.journal.champions import numbers, past_champions
 from steward.journal.claims import Claimed, hold
-from steward.journal.facets import CHAMPION
 from steward.journal.schema import (
     SEEN_READ,
     desired,
     dispatches,
     events,
-    is_living,
-    models,
-    observed,
     pauses,
 )
 from steward.journal.store import Journal, Transaction, retried
@@ -67,6 +64,10 @@ class JournalHistory:
     def champions(self, model: ModelRef) -> list[str]:
         with self._journal.read() as connection:
             return past_champions(connection, model)
+
+    def numbers(self, model: ModelRef) -> dict[str, str]:
+        with self._journal.read() as connection:
+            return numbers(connection, model)
 
     def chain(self, event_id: str) -> list[Event]:
         with self._journal.read() as connection:
@@ -197,32 +198,6 @@ def _open_judgement(
         .limit(1)
     )
     return connection.execute(query).first()
-
-
-def past_champions(connection: Connection, model: ModelRef) -> list[str]:
-    """Versions that were Production, latest first."""
-    changes = queries.events_of(connection, model, types=(EventType.CHAMPION_CHANGED,))
-    present = _observed_champion(connection, model)  # all there is, where it is older than we are
-    found = [present] if present is not None else []
-    for event in reversed(changes):
-        for version in (event.after, event.before):
-            if version is not None and (not found or found[-1] != str(version)):
-                found.append(str(version))
-    return found
-
-
-def _observed_champion(connection: Connection, model: ModelRef) -> str | None:
-    query = (
-        select(observed.c.value)
-        .join(models, models.c.id == observed.c.model_id)
-        .where(
-            *is_living(model),
-            observed.c.subject == "",
-            observed.c.facet == CHAMPION,
-        )
-    )
-    value = connection.execute(query).scalar()
-    return str(value) if value is not None else None
 
 
 def desired_row(connection: Connection, model: ModelRef) -> Row[*tuple[Any, ...]] | None:

@@ -142,10 +142,13 @@ def _of_production(production: Production, path: Path) -> Problems:
     if asks_to_archive and production.archive_previous and not production.any_stage:
         text = "archive_previous moves a stage; name one as stage or mirror_stage"
         yield (*path, "archive_previous"), text
-    for key in ("alias", "mirror_alias"):
+    for key in ("alias", "mirror_alias", "challenger_alias"):
         if getattr(production, key) == _KEEPS_PREVIOUS:
             text = f"the alias {_KEEPS_PREVIOUS} is kept by Steward on the version before"
             yield (*path, key), text
+    if production.challenger_alias and production.challenger_alias == production.any_alias:
+        text = f"{production.any_alias} is Production's alias; a challenger needs another"
+        yield (*path, "challenger_alias"), text
 
 
 def _of_notify(policy: Policy, file: PolicyFile, path: Path) -> Problems:

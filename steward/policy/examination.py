@@ -133,9 +133,13 @@ class Checks(Section):
 
 
 class Tags(Section):
-    """Which tags Steward writes beside its verdict's: ``checks``, one for each check."""
+    """Which tags Steward writes beside its verdict's.
+
+    ``checks``: one for each check; ``semantic_version``: MAJOR.MINOR.PATCH on what is promoted.
+    """
 
     checks: bool = False
+    semantic_version: bool = False
 
 
 Wrong = Iterator[tuple[tuple[str, ...], str]]

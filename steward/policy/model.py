@@ -119,12 +119,16 @@ class Match(Section):
 
 
 class Production(Section):
-    """Where the truth about Production is (stage or alias) and what follows it."""
+    """Where the truth about Production is (stage or alias) and what follows it.
+
+    ``challenger_alias`` is kept on the newest version under judgement.
+    """
 
     stage: Stage | None = None
     alias: Alias | None = None
     mirror_alias: Alias | None = None
     mirror_stage: Stage | None = None
+    challenger_alias: Alias | None = None
     archive_previous: bool = True
 
     @property

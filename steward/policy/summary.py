@@ -69,6 +69,8 @@ def _production(policy: Policy) -> str:
         truth += f"; alias {production.mirror_alias} follows"
     if production.mirror_stage:
         truth += f"; stage {production.mirror_stage} follows"
+    if production.challenger_alias:
+        truth += f"; alias {production.challenger_alias} on the newest under judgement"
     is_archived = production.archive_previous and production.any_stage
     return truth + ("; the version before is archived" if is_archived else "")
 

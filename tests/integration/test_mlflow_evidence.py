@@ -8,8 +8,12 @@ import pytest
 
 from steward.clients.mlflow_registry import MlflowRegistry, configure_environment
 from steward.events import ModelRef
-from steward.ports import DatasetInput, Evidence, MetricValue
+from steward.ports import Column, DatasetInput, Evidence, MetricValue, Signature
 from tests.models import client_of, log_real_model, register_version
+
+ONE_NUMBER = Signature(
+    (Column("0", "tensor of float64 [-1, 3]"),), (Column("0", "tensor of int64 [-1]"),)
+)
 
 
 @pytest.fixture
@@ -236,9 +240,9 @@ def test_a_signature_is_read_from_the_models_files(
     with_files = registry.version(ModelRef(name), "1")
     copy = registry.version(ModelRef(f"{name}-copy"), copied.version)
 
-    assert registry.evidence(with_files).has_signature is None
-    assert registry.evidence(with_files, with_signature=True).has_signature is True
-    assert registry.evidence(copy, with_signature=True).has_signature is True
+    assert registry.evidence(with_files).signature is None
+    assert registry.evidence(with_files, with_signature=True).signature == ONE_NUMBER
+    assert registry.evidence(copy, with_signature=True).signature == ONE_NUMBER
 
 
 def test_a_model_without_readable_files_has_no_known_signature(
@@ -248,7 +252,7 @@ def test_a_model_without_readable_files_has_no_known_signature(
 
     evidence = registry.evidence(registry.version(ModelRef(name), "1"), with_signature=True)
 
-    assert evidence.has_signature is None
+    assert evidence.signature is None
 
 
 def test_a_logged_model_can_be_registered_by_its_stored_path(
@@ -262,4 +266,4 @@ def test_a_logged_model_can_be_registered_by_its_stored_path(
     evidence = registry.evidence(registry.version(ModelRef(name), "1"), with_signature=True)
 
     assert found(evidence, "auc", "logged_model")
-    assert evidence.has_signature is True
+    assert evidence.signature == ONE_NUMBER

@@ -83,7 +83,9 @@ def test_an_artifact_root_in_s3_is_read_directly_by_replicas_and_validation(
 
     artifacts = f"s3://direct/{stored.removesuffix('/MLmodel')}"
     registry = MlflowRegistry(mlflow)
-    assert registry.has_signature(ModelRef("direct"), artifacts) is True
+    read = registry.signature(ModelRef("direct"), artifacts)
+    assert read is not None
+    assert read.is_there
     with ReplicaProcess(tmp_path, "direct", tracking_uri=mlflow) as replica:
         replica.wait_ready()
         assert (replica.served()["version"], predicted(replica)) == (version, [1.0])

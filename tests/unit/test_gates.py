@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handlers.gates import Gate, judge, measure
-from steward.ports import Evidence, MetricValue, VersionInfo
+from steward.ports import Evidence, MetricValue, Signature, VersionInfo
 from tests.unit.world import AUC, MODEL, make_policy
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -150,10 +150,11 @@ def test_a_description_is_more_than_blanks(text: str, status: str):
 
 
 @pytest.mark.parametrize(
-    ("has_signature", "status"), [(True, "pass"), (False, "fail"), (None, "missing")]
+    ("signature", "status"),
+    [(Signature(), "pass"), (Signature(is_there=False), "fail"), (None, "missing")],
 )
-def test_a_signature_is_there_or_not_or_unknown(has_signature: bool | None, status: str):
-    evidence = Evidence(has_signature=has_signature)
+def test_a_signature_is_there_or_not_or_unknown(signature: Signature | None, status: str):
+    evidence = Evidence(signature=signature)
 
     assert gate({"signature": True}, evidence=evidence).status == status
 

@@ -8,7 +8,7 @@ import pytest
 from handlers.validate import validate
 from steward.events import EventType, NewEvent
 from steward.policy import Mode
-from steward.ports import Done, Evidence, MetricValue, Outcome, Skipped, Verdict, Wait
+from steward.ports import Done, Evidence, MetricValue, Outcome, Signature, Skipped, Verdict, Wait
 from tests.unit.world import MODEL, World, make_policy
 
 
@@ -137,7 +137,7 @@ def test_an_ambiguous_metric_is_held_without_waiting():
 
 def test_the_signature_is_read_only_where_it_is_required():
     w = world(require={"signature": True}, promote={})
-    info = w.register(0.9, has_signature=False)
+    info = w.register(0.9, signature=Signature(is_there=False))
 
     assert only_event(created(w, info.version)).data["reasons"] == ["the model has no signature"]
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from steward.events import ModelRef
-from steward.journal import catalog, commands, history
+from steward.journal import catalog, champions, commands
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import EXISTS
 from webhook_receiver.api.access import ThisCaller
@@ -117,7 +117,7 @@ def list_pauses(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
 
 def _check_target(room: Room, known: KnownModel, version: str | None) -> None:
     with room.journal.read() as connection:
-        past = history.past_champions(connection, known.model)
+        past = champions.past_champions(connection, known.model)
         facets = catalog.version_facets(connection, known, version) if version else {}
     name = known.model.name
     if version is None:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query
 
 from steward.events import EventType, ModelRef
-from steward.journal import catalog, history, queries
+from steward.journal import catalog, champions, history, queries
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.policy import Mode, Policy
@@ -111,7 +111,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
                 for version, facets in shown
             ],
             "decisions": [item_of(event) for event in reversed(decisions)],
-            "past_production": history.past_champions(connection, known.model),
+            "past_production": champions.past_champions(connection, known.model),
         }
     return document | fleet_of(room, known.model)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from handlers.checks.context import InputColumn, LabelError, encode_labels
+from handlers.checks.context import LabelError, encode_labels
 from handlers.checks.determinism import check_determinism
 from handlers.checks.environment import EnvironmentLimits, check_environment
 from handlers.checks.latency import LatencyLimits, check_latency, measure_in_turns
@@ -18,6 +18,7 @@ from handlers.checks.robustness import (
     with_gaps,
 )
 from handlers.checks.schema import check_schema
+from steward.ports import Column
 
 
 def statuses(results):
@@ -200,7 +201,7 @@ def test_answers_that_do_not_compare_are_an_error():
     assert set(statuses(results).values()) == {"error"}
 
 
-AGE, NAME = InputColumn("age", "long"), InputColumn("name", "string")
+AGE, NAME = Column("age", "long"), Column("name", "string")
 
 
 @pytest.mark.parametrize(
@@ -208,10 +209,10 @@ AGE, NAME = InputColumn("age", "long"), InputColumn("name", "string")
     [
         ((AGE, NAME), "pass", "takes what"),
         ((NAME, AGE), "pass", "takes what"),
-        ((AGE, NAME, InputColumn("city", "string")), "fail", "new required column city"),
-        ((AGE, NAME, InputColumn("city", "string", required=False)), "warn", "new optional"),
-        ((InputColumn("age", "string"), NAME), "fail", "age was long, is string"),
-        ((InputColumn("age", "integer"), NAME), "fail", "age was long, is integer"),
+        ((AGE, NAME, Column("city", "string")), "fail", "new required column city"),
+        ((AGE, NAME, Column("city", "string", required=False)), "warn", "new optional"),
+        ((Column("age", "string"), NAME), "fail", "age was long, is string"),
+        ((Column("age", "integer"), NAME), "fail", "age was long, is integer"),
         ((AGE,), "warn", "name is no longer read"),
         (None, "error", "no signature"),
     ],
@@ -224,14 +225,14 @@ def test_inputs_against_the_champions(candidate, status, says):
 
 
 def test_a_wider_type_takes_what_the_champion_takes():
-    narrow, wide = InputColumn("x", "float"), InputColumn("x", "double")
+    narrow, wide = Column("x", "float"), Column("x", "double")
 
     assert check_schema((wide,), (narrow,)).status == "warn"
     assert check_schema((narrow,), (wide,)).status == "fail"
 
 
 def test_an_optional_column_that_becomes_required_breaks_callers():
-    optional = InputColumn("age", "long", required=False)
+    optional = Column("age", "long", required=False)
 
     assert check_schema((AGE,), (optional,)).status == "fail"
     assert check_schema((optional,), (AGE,)).status == "pass"

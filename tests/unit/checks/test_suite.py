@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from handlers.checks import CheckResult, worst
-from handlers.checks.context import Examined, Handle, InputColumn
+from handlers.checks.context import Examined, Handle
 from handlers.checks.drift import DriftLimits
 from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
@@ -23,6 +23,7 @@ from handlers.checks.own import OwnCheck, find_own, run_own
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.suite import Suite, run_suite
 from steward.errors import PermanentError, TransientError
+from steward.ports import Column
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "custom_check"
 EVERYTHING = Suite(
@@ -38,7 +39,7 @@ def handle(predict, version="2"):
         version,
         predict,
         time=lambda _features, rounds: [1.0] * rounds,
-        inputs=(InputColumn("x", "double"),),
+        inputs=(Column("x", "double"),),
         libraries={"scikit-learn": "1.9.1"},
     )
 

@@ -1,0 +1,218 @@
+"""previous_champion and the challenger's alias: kept true, whoever moves what."""
+
+import pytest
+
+from handlers.annotate import annotate
+from handlers.confirm import confirm
+from steward.errors import ConfigurationError
+from steward.events import Event, EventType
+from steward.policy import Mode, PolicySet
+from steward.ports import Done, Intent, Outcome, Verdict
+from tests.unit.world import MODEL, World, make_policy
+
+PLACES = {"stage": "Production", "mirror_alias": "champion"}
+
+
+def world(**production: str) -> World:
+    return World(policy=make_policy(production={**PLACES, **production}))
+
+
+def challenged() -> World:
+    """Version 1 is Production; the policy keeps the alias challenger."""
+    w = world(challenger_alias="challenger")
+    w.register_champion(0.9)
+    return w
+
+
+def judged(w: World, verdict: str) -> str:
+    """The next version, and where it stands."""
+    version = w.register(0.91).version
+    w.history.verdicts[MODEL, version] = Verdict(verdict, ("so",))
+    return version
+
+
+def annotated(w: World, version: str) -> Outcome:
+    return w.run(annotate, w.event(EventType.HELD, version))
+
+
+def alias_moved(w: World, alias: str, version: str) -> Event:
+    """Somebody pointed an alias at a version by hand."""
+    w.registry.set_alias(MODEL, alias, version)
+    told = {"alias": alias}
+    return w.event(EventType.ALIAS_CREATED, version, before=None, after=version, data=told)
+
+
+@pytest.mark.parametrize("verdict", ["held", "waiting", "awaiting_approval"])
+def test_a_version_under_judgement_is_the_challenger(verdict: str):
+    w = challenged()
+
+    annotated(w, judged(w, verdict))
+
+    assert w.aliases() == {"champion": "1", "challenger": "2"}
+    assert Intent(MODEL, "", "alias:challenger", "2") in w.ledger.intents
+
+
+def test_nobody_asked_for_it_and_nothing_is_kept():
+    w = world()
+    w.register_champion(0.9)
+
+    annotated(w, judged(w, "held"))
+
+    assert w.aliases() == {"champion": "1"}
+    assert w.registry.requests["versions"] == 0
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_only_mode_act_moves_it(mode: Mode):
+    w = challenged()
+    w.mode = mode
+
+    annotated(w, judged(w, "held"))
+
+    assert "challenger" not in w.aliases()
+
+
+def test_a_pause_leaves_it_alone():
+    w = challenged()
+    w.history.pauses[None] = "paused by ann"
+
+    annotated(w, judged(w, "held"))
+
+    assert "challenger" not in w.aliases()
+
+
+def test_the_newest_under_judgement_counts():
+    w = challenged()
+    older, newer = judged(w, "held"), judged(w, "held")
+
+    annotated(w, older)
+
+    assert w.aliases()["challenger"] == newer
+
+
+def test_a_rejected_or_archived_one_is_passed_over():
+    w = challenged()
+    held, archived, rejected = judged(w, "held"), judged(w, "held"), judged(w, "rejected")
+    w.registry.set_stage(MODEL, archived, "Archived", archive_existing=False)
+
+    annotated(w, rejected)
+
+    assert w.aliases()["challenger"] == held
+
+
+@pytest.mark.parametrize("verdict", ["rejected", "promoted"])
+def test_without_any_the_alias_is_taken_away(verdict: str):
+    w = challenged()
+    version = judged(w, "held")
+    annotated(w, version)
+    w.history.verdicts[MODEL, version] = Verdict(verdict, ("so",))
+
+    outcome = annotated(w, version)
+
+    assert w.aliases() == {"champion": "1"}
+    assert isinstance(outcome, Done)
+    assert outcome.note.endswith("there is no challenger any more")
+
+
+def test_one_that_is_older_than_production_is_none():
+    w = world(challenger_alias="challenger")
+    older = judged(w, "held")
+    w.register_champion(0.95)
+
+    annotated(w, older)
+
+    assert "challenger" not in w.aliases()
+
+
+def test_of_two_that_write_at_once_the_newest_stays():
+    w = challenged()
+    version = judged(w, "held")
+
+    def another_comes(method: str) -> None:
+        if method == "set_alias" and len(w.registry.versions(MODEL)) == 2:
+            judged(w, "held")
+
+    w.registry.after = another_comes
+    annotated(w, version)
+
+    assert w.aliases()["challenger"] == "3"
+
+
+def test_a_challenger_moved_by_hand_is_put_back():
+    w = challenged()
+    judged(w, "rejected")
+    held = judged(w, "held")
+
+    outcome = w.run(confirm, alias_moved(w, "challenger", "2"))
+
+    assert w.aliases()["challenger"] == held
+    assert isinstance(outcome, Done)
+    assert [(r.facet, r.value) for r in outcome.readings[1:]] == [("alias:challenger", held)]
+    assert outcome.note == "kept true: alias:challenger"
+
+
+def test_previous_champion_moved_by_hand_is_put_back():
+    w = World()
+    w.register_champion(0.9)
+    w.register_champion(0.95)
+    w.register(0.9)
+
+    w.run(confirm, alias_moved(w, "previous_champion", "3"))
+
+    assert w.aliases()["previous_champion"] == "1"
+
+
+def test_previous_champion_follows_a_hand_made_change_without_a_mirror():
+    w = World(policy=make_policy(production={"stage": "Production"}))
+    w.register(0.9)
+    w.registry.set_stage(MODEL, "1", "Production", archive_existing=True)
+    w.know_champion("1")
+    w.register(0.95)
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+
+    moved = w.event(EventType.VERSION_TRANSITIONED, "2", before="None", after="Production")
+    w.run(confirm, moved)
+
+    assert w.aliases() == {"previous_champion": "1"}
+
+
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
+def test_hand_made_aliases_stay_where_steward_may_not_write(mode: Mode):
+    w = World()
+    w.mode = mode
+    w.register_champion(0.9)
+    w.register_champion(0.95)
+
+    w.run(confirm, alias_moved(w, "previous_champion", "2"))
+
+    assert w.aliases()["previous_champion"] == "2"
+
+
+def test_a_previous_champion_that_nobody_knows_is_left_alone():
+    w = World()
+    w.register_champion(0.9)
+    w.register(0.8)
+
+    w.run(confirm, alias_moved(w, "previous_champion", "2"))
+
+    assert w.aliases()["previous_champion"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("places", "says"),
+    [
+        ("{stage: Production, mirror_alias: live, challenger_alias: live}", "needs another"),
+        ("{stage: Production, challenger_alias: previous_champion}", "is kept by Steward"),
+        ("{stage: Production, challenger_alias: latest}", "cannot be an alias"),
+    ],
+)
+def test_a_challenger_needs_an_alias_of_its_own(places: str, says: str):
+    text = f"""version: 1
+policies:
+  - name: fraud
+    match: {{models: ["*"]}}
+    mode: act
+    production: {places}
+"""
+    with pytest.raises(ConfigurationError, match=says):
+        PolicySet.parse(text)
