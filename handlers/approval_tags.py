@@ -38,8 +38,7 @@ says."""
 
 def is_heeded(event: Event, services: Services) -> bool:
     """Whether the event is a person's word by tag; not where the policy reads it as a gate."""
-    require = services.policy.require
-    is_gate = STATUS in {*require.required_tags, *require.tags, *require.tag_patterns}
+    is_gate = STATUS in services.policy.read_tags
     is_set = event.type == EventType.VERSION_TAG_SET and event.seen_by != "self"
     return is_set and event.data.get("key") == STATUS and not is_gate
 
@@ -96,9 +95,7 @@ def mirror_of(
     if not asks and said == Said():
         return {}
     tags = _told(said, verdict)
-    require = policy.require
-    gates = {*require.required_tags, *require.tags, *require.tag_patterns}
-    return {key: tags.get(key) for key in KEYS if key not in gates}
+    return {key: tags.get(key) for key in KEYS if key not in policy.read_tags}
 
 
 def _told(said: Said, verdict: str) -> dict[str, str]:

@@ -37,8 +37,6 @@ def confirm(event: Event, services: Services) -> Outcome:
     if not may_write:
         return Done(readings=(_champion(look, found),))
     try:
-        if not changeover.has_mirror(services) or found.truth == found.mirror:
-            return _as_it_stands(services, look, found)
         return _settle(event, services, look, found)
     except NotFoundError as error:
         raise TransientError(f"the model changed while its mirror followed: {error}") from error
@@ -52,7 +50,9 @@ def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:
-    """Truth and mirror differ: the one that moved wins, if both agreed before."""
+    """Where truth and mirror differ, the one that moved wins, if both agreed before."""
+    if not changeover.has_mirror(services) or found.truth == found.mirror:
+        return _as_it_stands(services, look, found)
     before = look.value("", "champion")
     moved = what_moved(event, before, found, services.policy)
     if moved == "neither":

@@ -1,18 +1,19 @@
-"""The gates of ``require``: what the registry holds of one version against what the policy asks.
+"""The gates of the policy: what the registry holds of one version against what is asked of it.
 
-Called by ``validate``. Pure. What can still come is missing; what is there and wrong has failed.
+Called by ``validate`` for ``require`` and Staging, by ``stages`` for Production. Pure. What can
+still come is missing; what is there and wrong has failed.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from handlers.examined import is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, tell
 from handlers.record import data_version
 from steward.policy import Policy, tag_matches
-from steward.policy.model import Bounds, TagValue
+from steward.policy.require import Bounds, Require, TagValue
 from steward.ports import Evidence, Signature, VersionInfo
 
 Status = Literal["pass", "fail", "missing", "unclear"]
@@ -33,6 +34,25 @@ class Gate:
         return {key: value for key, value in asdict(self).items() if value}
 
 
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where gates keep a version from going on: what becomes of it, and because of which."""
+
+    kind: Literal["reject", "hold", "wait"]
+    code: str
+    because: list[Gate]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The sentences of its gates."""
+        return tuple(gate.detail for gate in self.because)
+
+    @property
+    def waits_for(self) -> str:
+        """What is missing, in a few words."""
+        return ", ".join(gate.waits_for for gate in self.because)
+
+
 def measure(policy: Policy, evidence: Evidence, version: VersionInfo) -> dict[str, Lookup]:
     """Every metric that the policy declares, by its own name."""
     return {name: find(metric, evidence, version) for name, metric in policy.metrics.items()}
@@ -41,19 +61,65 @@ def measure(policy: Policy, evidence: Evidence, version: VersionInfo) -> dict[st
 def judge(
     policy: Policy, version: VersionInfo, evidence: Evidence, metrics: Mapping[str, Lookup]
 ) -> tuple[Gate, ...]:
-    """Every gate of the policy, and for each metric it compares by that there is a value."""
-    require = policy.require
-    gates = [_metric_gate(name, metrics[name], require.metrics.get(name)) for name in _used(policy)]
-    gates += [_required_tag(key, version.tags) for key in require.required_tags]
-    gates += [_tag(key, value, version.tags) for key, value in require.tags.items()]
-    gates += [_pattern(key, regex, version.tags) for key, regex in require.tag_patterns.items()]
-    if require.description:
-        gates.append(_there("description", version.description.strip(), "a description"))
-    if require.signature:
-        gates.append(_signature(evidence.signature))
-    origin = {**evidence.lineage, "data_version": data_version(version.tags)}
-    gates += [_there(f"lineage {key}", origin.get(key), key) for key in require.lineage]
+    """Every gate before the examination, and for each metric it compares by that there is one."""
+    gates = [
+        _metric_gate(name, metrics[name], policy.require.metrics.get(name))
+        for name in _used(policy)
+    ]
+    gates += _beside_metrics(policy.require, version, evidence)
+    if staging := policy.stages.staging:
+        gates += _to_enter("Staging", staging, version, evidence, metrics)
     return tuple(gates)
+
+
+def judge_production(
+    policy: Policy, version: VersionInfo, evidence: Evidence, metrics: Mapping[str, Lookup]
+) -> tuple[Gate, ...]:
+    """The gates that are left between a decided version and Production."""
+    rules = policy.stages.production
+    return tuple(_to_enter("Production", rules, version, evidence, metrics)) if rules else ()
+
+
+def stopped(gates: Iterable[Gate], *, on_missing: str, is_late: bool) -> Stopped | None:
+    """What failed rejects at once; what is unclear holds; what is missing is waited for."""
+    found: dict[Status, list[Gate]] = {}
+    for gate in gates:
+        found.setdefault(gate.status, []).append(gate)
+    if failed := found.get("fail"):
+        return Stopped("reject", failed[0].code, failed)
+    if unclear := found.get("unclear"):
+        return Stopped("hold", unclear[0].code, unclear)
+    if missing := found.get("missing"):
+        kind: Literal["hold", "reject"] = "hold" if on_missing == "hold" else "reject"
+        return Stopped(kind if is_late else "wait", "incomplete", missing)
+    return None
+
+
+def _to_enter(
+    stage: str,
+    rules: Require,
+    version: VersionInfo,
+    evidence: Evidence,
+    metrics: Mapping[str, Lookup],
+) -> Iterator[Gate]:
+    """The gates of one stage; they say which."""
+    found = [_metric_gate(name, metrics[name], bounds) for name, bounds in rules.metrics.items()]
+    for gate in (*found, *_beside_metrics(rules, version, evidence)):
+        yield replace(
+            gate, name=f"{stage}: {gate.name}", detail=f"{gate.detail} (to enter {stage})"
+        )
+
+
+def _beside_metrics(require: Require, version: VersionInfo, evidence: Evidence) -> Iterator[Gate]:
+    yield from (_required_tag(key, version.tags) for key in require.required_tags)
+    yield from (_tag(key, value, version.tags) for key, value in require.tags.items())
+    yield from (_pattern(key, regex, version.tags) for key, regex in require.tag_patterns.items())
+    if require.description:
+        yield _there("description", version.description.strip(), "a description")
+    if require.signature:
+        yield _signature(evidence.signature)
+    origin = {**evidence.lineage, "data_version": data_version(version.tags)}
+    yield from (_there(f"lineage {key}", origin.get(key), key) for key in require.lineage)
 
 
 def _used(policy: Policy) -> Iterator[str]:

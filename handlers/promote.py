@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from handlers import changeover, production
+from handlers import changeover, production, stages
 from handlers.approvals import read as read_said
 from handlers.decisions import decide, is_older
 from handlers.examined import OnHoldout, is_by_holdout
@@ -77,7 +77,17 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return Skipped("the version was deleted")
     if found.version == version and changeover.was_begun(services, found):
         return _finish(event, services, look, found)
-    decision = _decide(event, services, found, version)
+    decision = stages.at_production(services, found, _decide(event, services, found, version))
+    stages.enter_staging(services, found, decision)
+    return stages.hold_back(event, services, found, decision) or _follow(
+        event, services, decision, found
+    )
+
+
+def _follow(
+    event: Event, services: Services, decision: Decision, found: Production
+) -> Outcome | None:
+    """Do what was decided; None when Production changed in between."""
     if decision.kind == "ask":
         return _ask(event, services, decision)
     if decision.kind != "promote":

@@ -10,6 +10,7 @@ from typing import Literal
 
 from handlers.approvals import Said, Word
 from handlers.examined import OnHoldout
+from handlers.gates import Gate
 from handlers.metrics import Lookup, Missing
 from handlers.production import Production
 
@@ -67,7 +68,8 @@ class Decision:
     """What is to be done and why. ``gain`` is positive when the candidate is better.
 
     ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
-    says it relative to Production; ``ruled`` the code of what the rules say, before any person.
+    says it relative to Production; ``ruled`` the code of what the rules say, before any person;
+    ``gates`` what was judged last, right before Production.
     """
 
     kind: Kind
@@ -82,6 +84,7 @@ class Decision:
     approvals: tuple[Word, ...] = ()
     author: str | None = None
     ruled: str = ""
+    gates: tuple[Gate, ...] = ()
 
 
 Ruling = tuple[Kind, str, tuple[str, ...]]

@@ -12,7 +12,7 @@ from handlers import production
 from handlers.approval_tags import heed, is_heeded
 from handlers.approvals import is_question
 from handlers.examined import Examination
-from handlers.gates import Gate, Status, judge, measure
+from handlers.gates import Gate, judge, measure, stopped
 from handlers.metrics import Found, Lookup
 from handlers.record import DATA_TAGS, found_more, found_record, lineage_record
 from handlers.rulings import Decision, Measured
@@ -45,10 +45,6 @@ class Judged:
     metrics: Mapping[str, Lookup]
     evidence: Evidence
 
-    def having(self, status: Status) -> list[Gate]:
-        """The gates that ended so."""
-        return [gate for gate in self.gates if gate.status == status]
-
 
 def validate(event: Event, services: Services) -> Outcome:
     """Look, judge, and say so; or wait for what may still come."""
@@ -80,7 +76,8 @@ def _judge(event: Event, services: Services, model: ModelRef, number: str) -> Ou
     if version.status != "READY":
         return _not_ready(event, services, version, deadline)
 
-    evidence = services.registry.evidence(version, with_signature=policy.require.signature)
+    asks_signature = any(gates.signature for gates in policy.to_be_judged)
+    evidence = services.registry.evidence(version, with_signature=asks_signature)
     metrics = measure(policy, evidence, version)
     gates = judge(policy, version, evidence, metrics)
     return _conclude(event, services, Judged(version, gates, metrics, evidence), deadline)
@@ -102,18 +99,16 @@ def _is_override(event: Event) -> bool:
 def _by_gates(
     event: Event, services: Services, judged: Judged, deadline: datetime
 ) -> Outcome | None:
-    """What failed rejects at once; what is unclear holds; what is missing is waited for."""
-    if failed := judged.having("fail"):
-        return _ended(EventType.REJECTED, failed[0].code, failed, event, services, judged=judged)
-    if unclear := judged.having("unclear"):
-        return _ended(EventType.HELD, unclear[0].code, unclear, event, services, judged=judged)
-    missing = judged.having("missing")
-    if missing and services.clock.now() < deadline:
-        return _wait(deadline, ", ".join(gate.waits_for for gate in missing), services)
-    if missing:
-        kind = EventType.HELD if services.policy.on_missing == "hold" else EventType.REJECTED
-        return _ended(kind, "incomplete", missing, event, services, judged=judged)
-    return None
+    """What becomes of it by its gates; None when they let it pass."""
+    policy = services.policy
+    is_late = services.clock.now() >= deadline
+    stop = stopped(judged.gates, on_missing=policy.on_missing, is_late=is_late)
+    if stop is None:
+        return None
+    if stop.kind == "wait":
+        return _wait(deadline, stop.waits_for, services)
+    kind = EventType.HELD if stop.kind == "hold" else EventType.REJECTED
+    return _ended(kind, stop.code, stop.because, event, services, judged=judged)
 
 
 def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
@@ -167,7 +162,8 @@ def _why_not_again(event: Event, services: Services) -> str | None:
     key = str(event.data.get("key", ""))
     if event.type in TAGS and not _reads_tag(services.policy, key):
         return f"no rule reads the tag {key}"
-    if event.type == EventType.VERSION_UPDATED and not services.policy.require.description:
+    reads_description = any(gates.description for gates in services.policy.all_gates)
+    if event.type == EventType.VERSION_UPDATED and not reads_description:
         return "no rule reads the description"
     return None
 
@@ -186,9 +182,9 @@ def _where_it_stands(model: ModelRef, number: str, services: Services) -> str | 
 
 def _reads_tag(policy: Policy, key: str) -> bool:
     """Whether the policy looks at a tag; never at those that Steward itself writes."""
-    require = policy.require
-    read = {*require.required_tags, *require.tags, *require.tag_patterns}
-    read.update(DATA_TAGS if "data_version" in require.lineage else ())
+    read = set(policy.read_tags)
+    if any("data_version" in gates.lineage for gates in policy.all_gates):
+        read.update(DATA_TAGS)
     for metric in policy.metrics.values():
         read.update(metric.names if metric.from_ == "tags" else ())
     return key in read and not key.startswith("steward.")

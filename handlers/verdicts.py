@@ -20,6 +20,8 @@ _VERDICTS = {
     EventType.PROMOTED: "promoted",
     EventType.APPROVAL_REQUESTED: "awaiting_approval",
 }
+PRODUCTION_GATES = "production_gates"
+"""The key of the gates that were judged with the decision; ``gates`` are those of a validation."""
 _ANSWER = "steward approve {model} {version}, or: steward reject {model} {version} --reason REASON"
 _REPLAY = "When the cause is gone: steward events replay {event}."
 _BY_HAND = "To promote it all the same: steward promote {model} {version}"
@@ -75,6 +77,7 @@ def verdict_event(
                 event,
                 services,
             ),
+            **({PRODUCTION_GATES: [g.as_dict() for g in decision.gates]} if decision.gates else {}),
             **(extra or {}),
         },
     )

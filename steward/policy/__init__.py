@@ -1,7 +1,8 @@
 """The policy: which rules govern which model, read from ``steward.yaml`` by every role."""
 
 from steward.policy.channels import ChannelSpec
-from steward.policy.model import Mode, Policy, tag_matches
+from steward.policy.model import Mode, Policy
 from steward.policy.policy_set import PolicySet
+from steward.policy.require import tag_matches
 
 __all__ = ["ChannelSpec", "Mode", "Policy", "PolicySet", "tag_matches"]

@@ -14,6 +14,7 @@ from steward.policy.examination import BETTER, computed_by, wrong_in
 from steward.policy.explain import nearest
 from steward.policy.file import Channel, PolicyFile
 from steward.policy.model import Metric, Policy, Production
+from steward.policy.require import Require
 
 NO_POLICY = "none"
 """Name of the policy of models that no policy matches."""
@@ -82,15 +83,34 @@ def _of_policy(policy: Policy, path: Path) -> Problems:
         if metric.from_ == "tags" and metric.dataset:
             text = f"metrics.{name}: a tag does not know its dataset; drop dataset or from: tags"
             yield (*path, "metrics", name, "dataset"), text
-    gates: Path = (*path, "require", "metrics")
-    for name, bounds in policy.require.metrics.items():
-        yield from _declared(name, policy.metrics, (*gates, name))
-        if bounds.min is None and bounds.max is None:
-            yield (*gates, name), f"require.metrics.{name} needs min or max"
-        elif bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
-            yield (*gates, name), f"require.metrics.{name}: min is above max"
+    yield from _of_gates(policy, policy.require, path, "require")
+    yield from _of_stages(policy, path)
     yield from _of_promote(policy, (*path, "promote"))
     yield from _of_checks(policy, (*path, "checks"))
+
+
+def _of_gates(policy: Policy, gates: Require, path: Path, *section: str) -> Problems:
+    within = ".".join((*section, "metrics"))
+    here: Path = (*path, *section, "metrics")
+    for name, bounds in gates.metrics.items():
+        yield from _declared(name, policy.metrics, (*here, name))
+        if bounds.min is None and bounds.max is None:
+            yield (*here, name), f"{within}.{name} needs min or max"
+        elif bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
+            yield (*here, name), f"{within}.{name}: min is above max"
+
+
+def _of_stages(policy: Policy, path: Path) -> Problems:
+    stages, production = policy.stages, policy.production
+    for name, gates in (("Staging", stages.staging), ("Production", stages.production)):
+        if gates is not None:
+            yield from _of_gates(policy, gates, path, "stages", name)
+    if stages.staging is not None and production.any_stage == "Staging":
+        text = "stages.Staging is a step before Production, but production names Staging itself"
+        yield (*path, "stages", "Staging"), text
+    if "stages" in policy.model_fields_set and not stages.model_fields_set:
+        text = "stages is empty; name a stage, such as Staging: {required_tags: [data_version]}"
+        yield (*path, "stages"), text
 
 
 def _of_checks(policy: Policy, path: Path) -> Problems:

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from steward.policy.channels import ChannelSpec
-from steward.policy.model import Policy, Text, Texts
+from steward.policy.model import Policy, Texts
+from steward.policy.require import Text
 from steward.policy.section import Section
 
 

@@ -5,7 +5,6 @@ Handlers read these; :mod:`steward.policy.parse` makes them from a file, with li
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +20,7 @@ from steward.events import ModelRef
 from steward.policy.approval import Approval
 from steward.policy.examination import Checks, Tags
 from steward.policy.lifecycle import Freeze
+from steward.policy.require import Number, Require, Stages, TagValue, Text, tag_matches
 from steward.policy.sandbox import Sandbox
 from steward.policy.section import Section
 
@@ -47,53 +47,22 @@ def _not_training(name: str) -> str:
     return name
 
 
-def _regex(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"'{pattern}' is not a regular expression: {error}") from error
-    return pattern
-
-
 def _alias(alias: str) -> str:
     if not re.fullmatch(r"[\w-]+", alias) or re.fullmatch(r"latest|v\d+", alias, re.IGNORECASE):
         raise ValueError(f"'{alias}' cannot be an alias in MLflow")
     return alias
 
 
-def _tag_value(value: Any) -> Any:
-    several = value if isinstance(value, list | tuple) else [value]
-    if not several or not all(isinstance(one, str | bool) for one in several):
-        raise ValueError("a tag's value is a word, true, false, or a list of these")
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _one_or_several(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
-Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
-TagValue = Annotated[bool | str | tuple[bool | str, ...], BeforeValidator(_tag_value)]
-Number = Annotated[Decimal, Field(max_digits=24, decimal_places=9)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, le=31_536_000)]
 MetricName = Annotated[Text, AfterValidator(_not_training)]
-Pattern = Annotated[str, AfterValidator(_regex)]
 Alias = Annotated[str, AfterValidator(_alias)]
 Stage = Literal["Staging", "Production"]
-Lineage = Literal[
-    "git_commit",
-    "git_branch",
-    "git_repo",
-    "source_name",
-    "user",
-    "parent_run",
-    "run_id",
-    "model_id",
-    "dataset_digest",
-    "data_version",
-]
 
 
 class Match(Section):
@@ -152,25 +121,6 @@ class Metric(Section):
     from_: Literal["any", "source_run", "tags"] = Field("any", alias="from")
 
 
-class Bounds(Section):
-    """What a metric must reach, both ends included."""
-
-    min: Number | None = None
-    max: Number | None = None
-
-
-class Require(Section):
-    """Gates; all must hold."""
-
-    metrics: dict[str, Bounds] = {}
-    required_tags: tuple[Text, ...] = ()
-    tags: dict[str, TagValue] = {}
-    tag_patterns: dict[str, Pattern] = {}
-    description: bool = False
-    signature: bool = False
-    lineage: tuple[Lineage, ...] = ()
-
-
 class When(Section):
     """By how much a candidate must beat Production: ``margin`` or ``margin_relative``.
 
@@ -227,6 +177,7 @@ class Policy(Section):
     production: Production = Production(stage="Production")
     metrics: dict[str, Metric] = {}
     require: Require = Require()
+    stages: Stages = Stages()
     wait_seconds: Seconds = 3600.0
     on_missing: Literal["hold", "reject"] = "hold"
     checks: Checks | None = None
@@ -258,6 +209,21 @@ class Policy(Section):
         return self.promote.approval.people(self._groups)
 
     @property
+    def to_be_judged(self) -> tuple[Require, ...]:
+        """The gates before a version is examined: the policy's, and those of Staging."""
+        return tuple(filter(None, (self.require, self.stages.staging)))
+
+    @property
+    def all_gates(self) -> tuple[Require, ...]:
+        """Every section of gates, in the order in which a version meets them."""
+        return tuple(filter(None, (*self.to_be_judged, self.stages.production)))
+
+    @property
+    def read_tags(self) -> frozenset[str]:
+        """The tags of a version that some gate reads."""
+        return frozenset().union(*(gates.read_tags for gates in self.all_gates))
+
+    @property
     def file_hash(self) -> str:
         """The sha256 (hex) of the file that the policy was read from."""
         return self._file_hash
@@ -266,14 +232,3 @@ class Policy(Section):
     def ref(self) -> str:
         """Name and version of the rules that a decision names: ``fraud@0123456789ab``."""
         return f"{self.name}@{self._file_hash[:12]}"
-
-
-def tag_matches(expected: TagValue, actual: str | None) -> bool:
-    """Whether a tag has the value asked for; a list is one of, true is "True" or "true"."""
-    if actual is None:
-        return False
-    if isinstance(expected, tuple):
-        return any(tag_matches(one, actual) for one in expected)
-    if isinstance(expected, bool):
-        return actual in (str(expected), str(expected).lower())
-    return actual == expected

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from steward.policy.approval import describe as describe_approval
 from steward.policy.channels import ALL
 from steward.policy.examination import Checks
-from steward.policy.model import Match, Mode, Policy, Promote, Require, TagValue
+from steward.policy.model import Match, Mode, Policy, Promote
 from steward.policy.policy_set import PolicySet
+from steward.policy.require import Require, TagValue
 from steward.policy.sandbox import Sandbox
 
 _MAY = {
@@ -27,11 +28,13 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
     lines += [("metric", text) for text in _metrics(policy)]
     lines += [
         ("requires", "; ".join(_gates(policy.require)) or "nothing"),
+        *_stages(policy),
         *([("sandbox", _sandbox(policy.sandbox))] if policy.sandbox != Sandbox() else []),
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
         *(("examines", text) for text in _checks(policy.checks)),
         ("promotes", "; ".join(_promotes(policy.promote))),
         *[("approval", text) for text in _approval(policy)],
+        *([("tags", " and ".join(tags))] if (tags := list(_tags(policy))) else []),
         ("reloads", _reload(policy)),
     ]
     lines += [
@@ -97,6 +100,17 @@ def _gates(require: Require) -> Iterator[str]:
     yield from (f"lineage {key}" for key in require.lineage)
 
 
+def _stages(policy: Policy) -> Iterator[tuple[str, str]]:
+    if policy.stages.staging is not None:
+        yield "Staging", f"before Production; requires {_also(policy.stages.staging)}"
+    if policy.stages.production is not None:
+        yield "from there", f"Production requires {_also(policy.stages.production)}"
+
+
+def _also(require: Require) -> str:
+    return "; ".join(_gates(require)) or "nothing more"
+
+
 def _checks(checks: Checks | None) -> Iterator[str]:
     if checks is None or checks.holdout is None:
         return
@@ -119,6 +133,13 @@ def _promotes(promote: Promote) -> Iterator[str]:
         yield f"both scored on the holdout, {when.confidence:.0%} sure"
     yield from (f"{name} may lose {loss}" for name, loss in promote.not_worse.items())
     yield f"the first version: {promote.first_version}"
+
+
+def _tags(policy: Policy) -> Iterator[str]:
+    if policy.tags.checks:
+        yield "each check's result"
+    if policy.tags.semantic_version:
+        yield "a semantic version on what is promoted"
 
 
 def _approval(policy: Policy) -> Iterator[str]:

@@ -191,6 +191,17 @@ def test_champions_are_the_present_one_and_those_before(
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
+def test_the_numbers_that_promotions_gave_the_latest_of_each_version(journal: Journal) -> None:
+    history = history_of(journal)
+    assert history.numbers(FRAUD) == {}
+    for version, number in (("1", "1.0.0"), ("2", None), ("3", "1.1.0"), ("1", "1.2.0")):
+        data = {} if number is None else {"semantic_version": number}
+        promoted = NewEvent("model_version.promoted", version=version, data=data)
+        finish(journal, dispatched(journal, "work.free", version=version), Done((promoted,)))
+
+    assert history.numbers(FRAUD) == {"1": "1.2.0", "3": "1.1.0"}
+
+
 def test_a_generation_only_grows_and_is_given_once_a_run(journal: Journal) -> None:
     history = history_of(journal)
     [cause] = events_in(journal)

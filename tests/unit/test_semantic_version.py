@@ -106,7 +106,9 @@ def test_what_a_person_promotes_within_the_noise_is_a_patch():
     event = promoted(w, info.version, event=validated)
 
     assert event.data["code"] == "asked_for"
-    assert number_of(event) == "1.2.4"
+    assert event.data["reasons"][-1] == (
+        "it is numbered 1.2.4, patch after 1.2.3: nothing shows that it beats version 1"
+    )
 
 
 @pytest.mark.parametrize("unknown", [None, Signature(is_there=False)])

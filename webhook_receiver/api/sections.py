@@ -31,7 +31,7 @@ def sections_of(version: str, events: Sequence[Event], steps: Sequence[Step]) ->
     return {
         "registered": _registered(mine),
         "waited": list(_waited(version, steps)),
-        "checks": _checks(judged),
+        "checks": _checks(judged, decided),
         "compared": _compared(decided),
         "decided": _decided(decided),
         "approved": [_approval(event) for event in mine if event.type.startswith(_APPROVAL)],
@@ -92,11 +92,11 @@ def _waited(version: str, steps: Sequence[Step]) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _checks(judged: Event | None) -> list[dict[str, Any]]:
-    """The gates, then the checks that loaded the model, where there were any."""
-    if judged is None:
-        return []
-    rows = [*_dicts(judged.data.get("gates")), *_dicts(judged.data.get("checks"))]
+def _checks(judged: Event | None, decided: Event | None) -> list[dict[str, Any]]:
+    """The gates, the checks that loaded the model, the gates of Production: what there is."""
+    rows: list[dict[str, Any]] = []
+    for event, key in ((judged, "gates"), (judged, "checks"), (decided, "production_gates")):
+        rows += _dicts(event.data.get(key)) if event else []
     keys = ("name", "status", "value", "threshold", "n", "detail", "seconds")
     return [{key: row.get(key) for key in keys} for row in rows]
 
