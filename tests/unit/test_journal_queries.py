@@ -191,13 +191,19 @@ def test_champions_are_the_present_one_and_those_before(
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
-def test_the_numbers_that_promotions_gave_the_latest_of_each_version(journal: Journal) -> None:
+def test_the_numbers_that_promotions_gave_the_latest_of_each_version(
+    journal: Journal, clock: FixedClock
+) -> None:
     history = history_of(journal)
     assert history.numbers(FRAUD) == {}
-    for version, number in (("1", "1.0.0"), ("2", None), ("3", "1.1.0"), ("1", "1.2.0")):
-        data = {} if number is None else {"semantic_version": number}
-        promoted = NewEvent("model_version.promoted", version=version, data=data)
-        finish(journal, dispatched(journal, "work.free", version=version), Done((promoted,)))
+    _, [hint] = deliveries.record(journal, [version_created(at=clock.at, id="d1")])
+
+    def promoted(version: str, **data: str) -> NewEvent:
+        return NewEvent("model_version.promoted", version=version, data=data)
+
+    first, unnumbered = promoted("1", semantic_version="1.0.0"), promoted("2")
+    later, again = promoted("3", semantic_version="1.1.0"), promoted("1", semantic_version="1.2.0")
+    finish(journal, hint.dispatch_id, Done((first, unnumbered, later, again)))
 
     assert history.numbers(FRAUD) == {"1": "1.2.0", "3": "1.1.0"}
 
