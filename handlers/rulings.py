@@ -67,7 +67,8 @@ class Decision:
     """What is to be done and why. ``gain`` is positive when the candidate is better.
 
     ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
-    says it relative to Production.
+    says it relative to Production; ``on_holdout`` how both did on the same rows, if they were
+    scored.
     """
 
     kind: Kind
@@ -81,6 +82,7 @@ class Decision:
     evidence: str = ""
     approvals: tuple[Word, ...] = ()
     author: str | None = None
+    on_holdout: OnHoldout | None = None
 
 
 Ruling = tuple[Kind, str, tuple[str, ...]]

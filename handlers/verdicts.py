@@ -75,6 +75,7 @@ def verdict_event(
                 event,
                 services,
             ),
+            **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
         },
     )
