@@ -5,6 +5,7 @@ Called by ``decisions``. Pure.
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Literal
 
 from handlers.conclusion import conclude
 from handlers.examined import OnHoldout, is_by_holdout
@@ -12,25 +13,28 @@ from handlers.metrics import Found, exact
 from handlers.rulings import Measured, Ruling
 from steward.policy import Policy
 
+HOLDOUT = "holdout"
+"""The origin of a value that Steward measured on the holdout itself."""
 _RULINGS = {"not_better": "below_margin", "inconclusive": "inconclusive"}
 
 
 def on_the_same_rows(
-    policy: Policy, side: Measured, value: float | None, found: OnHoldout
+    policy: Policy, side: Measured, which: Literal["candidate", "champion"], found: OnHoldout
 ) -> Measured:
     """The side with what was measured on the holdout in the place of what was logged."""
-    when = policy.promote.when
+    when, value = policy.promote.when, getattr(found.comparison, which)
     if when is None or value is None:
         return side
-    measured = Found(
-        exact(value),
-        found.comparison.metric,
-        "holdout",
-        found.holdout.sha256,
-        found.holdout.name,
-        found.holdout.sha256,
-    )
-    return replace(side, metrics={**side.metrics, when.metric: measured})
+    measured = {
+        name: _on(found, both.metric, getattr(both, which)) for name, both in found.others.items()
+    }
+    measured[when.metric] = _on(found, found.comparison.metric, value)
+    return replace(side, metrics={**side.metrics, **measured})
+
+
+def _on(found: OnHoldout, metric: str, value: float) -> Found:
+    rows = found.holdout
+    return Found(exact(value), metric, HOLDOUT, rows.sha256, rows.name, rows.sha256)
 
 
 def rule(

@@ -27,10 +27,12 @@ def decide(
     The first rule that has an answer decides.
     """
     found = facts.on_holdout
-    if found is not None and champion is not None and found.champion == champion.version:
-        candidate = on_the_same_rows(policy, candidate, found.comparison.candidate, found)
-        champion = on_the_same_rows(policy, champion, found.comparison.champion, found)
-    compared = _compare(policy, candidate, champion)
+    if found is not None and (champion is None or found.champion != champion.version):
+        found = None
+    if found is not None and champion is not None:
+        candidate = on_the_same_rows(policy, candidate, "candidate", found)
+        champion = on_the_same_rows(policy, champion, "champion", found)
+    compared = replace(_compare(policy, candidate, champion), on_holdout=found)
     compared = replace(compared, evidence=fingerprint(compared, facts))
     tally = count(facts.said, policy, evidence=compared.evidence, author=facts.author)
     ruled = _ruled(policy, compared, facts)
@@ -242,8 +244,9 @@ def _worse(policy: Policy, compared: Decision) -> Iterator[tuple[str, str]]:
         if isinstance(new, Found) and isinstance(old, Found):
             loss = -_gain(policy, metric, new, old)
             if loss > allowed:
+                where = "on the holdout" if new.origin == by_holdout.HOLDOUT else "as logged"
                 reason = (
-                    f"{new.name} {tell(new.value)} against {tell(old.value)}: worse by "
+                    f"{new.name} {tell(new.value)} against {tell(old.value)} {where}: worse by "
                     f"{tell(loss)}, more than the {tell(allowed)} it may lose"
                 )
                 yield "worse_metric", reason

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from handlers.checks import CheckResult
 from handlers.checks.suite import run_suite
+from handlers.comparing import compare, score_not_worse
 from handlers.examined import Examination, HoldoutUse, OnHoldout
 from handlers.holdout import Rows, find_rows
-from handlers.scoring import Scored, compare, examined_of, score, suite_of
+from handlers.scoring import Scored, examined_of, score, suite_of
 from steward.errors import ModelUnfitError, PermanentError
 from steward.policy import Policy
 from steward.policy.examination import Checks
@@ -114,7 +115,9 @@ def _examine(
     if champion is None or other is None or when is None or when.compare == "logged":
         return found
     comparison = compare(policy, scored, other)
-    return replace(found, on_holdout=OnHoldout(champion.version, comparison, holdout, policy.ref))
+    others = {} if comparison.problem else score_not_worse(policy, scored, other)
+    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, others)
+    return replace(found, on_holdout=compared)
 
 
 def _unasked(result: CheckResult) -> CheckResult:

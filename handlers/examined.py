@@ -5,12 +5,13 @@ Imports no numbers; :mod:`handlers.examination` computes.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from handlers.checks import CheckResult
 from handlers.conclusion import Comparison
 from steward.policy import Policy
+from steward.policy.examination import BETTER, computed_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,26 @@ class HoldoutUse:
 
 
 @dataclass(frozen=True, slots=True)
+class BothScored:
+    """One more metric of both on the same rows; ``metric`` is scikit-learn's name of it."""
+
+    metric: str
+    candidate: float
+    champion: float
+
+
+@dataclass(frozen=True, slots=True)
 class OnHoldout:
-    """Candidate and champion scored on the same rows; ``champion`` is Production's version."""
+    """Candidate and champion scored on the same rows; ``champion`` is Production's version.
+
+    ``others``: the metrics of ``not_worse``, by the policy's names, as far as they were computed.
+    """
 
     champion: str
     comparison: Comparison
     holdout: HoldoutUse
     policy: str
+    others: Mapping[str, BothScored] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """What an event keeps of it; the two values stand in ``scores``, beside the version."""
@@ -47,6 +61,7 @@ class OnHoldout:
             "champion": self.champion,
             "policy": self.policy,
             "holdout": asdict(self.holdout),
+            "others": {name: asdict(both) for name, both in self.others.items()},
         }
 
     @classmethod
@@ -54,8 +69,13 @@ class OnHoldout:
         """The inverse of :meth:`as_dict`."""
         names = Comparison.__dataclass_fields__
         values = {name: kept[name] for name in names if name in kept} | kept["scores"]
+        others = kept.get("others") or {}  # older events have none
         return cls(
-            kept["champion"], Comparison(**values), HoldoutUse(**kept["holdout"]), kept["policy"]
+            kept["champion"],
+            Comparison(**values),
+            HoldoutUse(**kept["holdout"]),
+            kept["policy"],
+            {name: BothScored(**both) for name, both in others.items()},
         )
 
 
@@ -99,3 +119,12 @@ def is_by_holdout(policy: Policy) -> bool:
     when = policy.promote.when
     has_holdout = policy.checks is not None and policy.checks.holdout is not None
     return when is not None and when.compare != "logged" and has_holdout
+
+
+def computed_as(policy: Policy, name: str) -> str | None:
+    """What is computed on the holdout for a metric of the policy; None where it is only logged."""
+    declared = policy.metrics.get(name)
+    if declared is None or not is_by_holdout(policy):
+        return None
+    function = computed_by(name, declared.names)
+    return function if function and BETTER[function] == declared.better else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from handlers.examined import is_by_holdout
+from handlers.examined import computed_as, is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, tell
 from handlers.record import data_version
 from steward.policy import Policy, tag_matches
@@ -123,10 +123,11 @@ def _beside_metrics(require: Require, version: VersionInfo, evidence: Evidence) 
 
 
 def _used(policy: Policy) -> Iterator[str]:
-    """The metrics that a verdict on this version will need, each once."""
+    """The logged metrics that a verdict on this version will need, each once."""
     when = policy.promote.when
     compared = (when.metric,) if when and not is_by_holdout(policy) else ()
-    yield from dict.fromkeys((*policy.require.metrics, *compared, *policy.promote.not_worse))
+    kept = [name for name in policy.promote.not_worse if computed_as(policy, name) is None]
+    yield from dict.fromkeys((*policy.require.metrics, *compared, *kept))
 
 
 def _metric_gate(name: str, lookup: Lookup, bounds: Bounds | None) -> Gate:

@@ -196,7 +196,8 @@ def _on_holdout(
 ) -> tuple[OnHoldout | None, str]:
     """The validation's comparison, where Production and policy are the same still; or a new one.
 
-    With it, or in its place, why there is none.
+    With it, or in its place, why there is none: also a check that fails beside this Production,
+    since the version passed them beside another.
     """
     if not is_by_holdout(services.policy) or not _may_be_compared(found, candidate.version):
         return None, ""
@@ -207,9 +208,11 @@ def _on_holdout(
     from handlers.examination import examine  # numbers: 2 s to import
 
     anew = examine(services, candidate, run_id, found.versions[found.version or ""])
-    return anew.on_holdout, "; ".join(
-        result.detail for result in (*anew.having("fail"), *anew.having("error"))
-    )
+    failed = (*anew.having("fail"), *anew.having("error"))
+    if failed:
+        told = "; ".join(f"{result.name}: {result.detail}" for result in failed)
+        return None, f"examined anew beside Production version {found.version}: {told}"
+    return anew.on_holdout, ""
 
 
 def _may_be_compared(found: Production, version: str) -> bool:

@@ -69,7 +69,8 @@ class Decision:
 
     ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
     says it relative to Production; ``ruled`` the code of what the rules say, before any person;
-    ``gates`` what was judged last, right before Production.
+    ``on_holdout`` how both did on the same rows, if they were scored; ``gates`` what was judged
+    last, right before Production.
     """
 
     kind: Kind
@@ -85,6 +86,7 @@ class Decision:
     author: str | None = None
     ruled: str = ""
     gates: tuple[Gate, ...] = ()
+    on_holdout: OnHoldout | None = None
 
 
 Ruling = tuple[Kind, str, tuple[str, ...]]

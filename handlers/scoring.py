@@ -1,4 +1,4 @@
-"""Scores of one model on the holdout's rows, what the checks are given, and the comparison.
+"""Scores of one model on the holdout's rows, and what the checks are given.
 
 Called by ``examination``. The model sees features alone; every metric is computed here.
 """
@@ -27,9 +27,8 @@ from handlers.checks.metrics import METRICS, Metric
 from handlers.checks.own import find_own
 from handlers.checks.quality import Bound, QualityLimits
 from handlers.checks.robustness import RobustnessLimits
+from handlers.checks.sanity import SanityLimits
 from handlers.checks.suite import Suite
-from handlers.comparison import compare_auc, compare_by_bootstrap
-from handlers.conclusion import Comparison
 from handlers.holdout import Rows
 from steward.errors import PermanentError
 from steward.policy import Policy
@@ -42,13 +41,17 @@ _TIMED_ROWS = 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """One model's answers on the holdout. Shapes: n rows; ``scores`` ``(n,)`` or ``(n, k)``."""
+    """One model's answers on the holdout. Shapes: n rows; ``scores`` ``(n,)`` or ``(n, k)``.
+
+    ``classes``: as the model names them, in the order of its probabilities; None if unknown.
+    """
 
     handle: Handle
     task: Task
     features: pd.DataFrame
     labels: Array
     scores: Array
+    classes: tuple[str, ...] | None = None
 
 
 def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Scored:
@@ -69,7 +72,8 @@ def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Sco
         _inputs(model.info),
         model.info.requirements,
     )
-    return Scored(handle, task, features, labels, np.asarray(model.predict(features)))
+    answers = np.asarray(model.predict(features))
+    return Scored(handle, task, features, labels, answers, model.info.classes)
 
 
 def examined_of(
@@ -91,7 +95,7 @@ def examined_of(
         features=scored.features,
         labels=scored.labels,
         scores=scored.scores,
-        champion_scores=champion.scores if champion and _same_labels(scored, champion) else None,
+        champion_scores=champion.scores if champion and same_classes(scored, champion) else None,
         reference=reference,
         sensitive={name: frame[name].tolist() for name in attributes if name in frame.columns},
         running=_running(scored.handle.libraries),
@@ -111,7 +115,10 @@ def suite_of(policy: Policy) -> Suite:
         latency=LatencyLimits(latency.ratio_max, latency.p99_ratio_max, latency.p95_ms)
         if latency
         else None,
-        drift=DriftLimits(psi_max=drift.psi_max, ks_max=drift.ks_max) if drift else None,
+        sanity=SanityLimits(checks.sanity.leak_at),
+        drift=DriftLimits(psi_max=drift.psi_max, ks_max=drift.ks_max, columns=drift.columns)
+        if drift
+        else None,
         fairness=FairnessLimits(
             fair.attribute,
             fair.demographic_parity_difference_max,
@@ -119,49 +126,29 @@ def suite_of(policy: Policy) -> Suite:
         )
         if fair
         else None,
-        robustness=RobustnessLimits(robust.noise_sd, robust.metric_drop_max) if robust else None,
+        robustness=RobustnessLimits(
+            robust.noise_sd,
+            robust.metric_drop_max,
+            flip_rate_max=robust.flip_rate_max,
+            missing_drop_max=robust.gaps_metric_drop_max,
+        )
+        if robust
+        else None,
         own=find_own(checks.own),
     )
 
 
-def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
-    """Both on the same rows: paired DeLong for ROC AUC of two classes, else a paired bootstrap."""
-    when, metric = policy.promote.when, _metric(policy)
-    confidence = when.confidence if when else 0.95
-    is_auc = metric.name == "roc_auc" and candidate.task == "binary"
-    if candidate.task != champion.task:
-        problem = f"one is a {candidate.task} model, the other {champion.task}"
-        return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
-    if not _same_labels(candidate, champion):
-        problem = "the two models know other classes, or the same in another order"
-        return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
-    try:
-        if is_auc:
-            return compare_auc(
-                candidate.labels, candidate.scores, champion.scores, confidence=confidence
-            )
-        return compare_by_bootstrap(
-            metric.name,
-            metric.function,
-            candidate.labels,
-            candidate.scores,
-            champion.scores,
-            better=metric.better,
-            is_classification=candidate.task != "regression",
-            by_row=metric.by_row,
-            confidence=confidence,
-        )
-    except ValueError as error:
-        n = len(candidate.labels)
-        return Comparison(metric.name, "bootstrap", confidence, n, 0, problem=str(error))
+def same_classes(one: Scored, other: Scored) -> bool:
+    """Whether scores mean the same class for both: each encodes the labels by its own classes.
 
-
-def _same_labels(one: Scored, other: Scored) -> bool:
-    """Whether scores mean the same class for both: each encodes the labels by its own classes."""
+    The labels alone do not tell of a class that the holdout lacks.
+    """
+    if one.classes is not None and other.classes is not None and one.classes != other.classes:
+        return False
     return np.array_equal(one.labels, other.labels)
 
 
-def _metric(policy: Policy) -> Metric:
+def metric_of(policy: Policy) -> Metric:
     """What promotion compares by, where it can be computed; else the holdout's metric."""
     when = policy.promote.when
     names = [when.metric] if when else []
@@ -195,7 +182,7 @@ def _features(frame: pd.DataFrame, rules: Holdout, facts: ModelFacts) -> pd.Data
 def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task, Array]:
     """The task and the labels as numbers; a model without known classes is asked by its metric."""
     classes = facts.classes
-    if classes is None and "regression" in _metric(policy).tasks:
+    if classes is None and "regression" in metric_of(policy).tasks:
         return "regression", _numbers(column)
     try:
         if classes is None:
@@ -226,7 +213,10 @@ def _as_text(label: Any) -> str | None:
 def _inputs(facts: ModelFacts) -> tuple[Column, ...] | None:
     if facts.input_columns is None:
         return None
-    return tuple(Column(name, kind) for name, kind in facts.input_columns)
+    return tuple(
+        Column(name, kind, required=name not in facts.optional_columns)
+        for name, kind in facts.input_columns
+    )
 
 
 def _running(recorded: Mapping[str, str]) -> dict[str, str]:

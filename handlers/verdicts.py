@@ -78,6 +78,7 @@ def verdict_event(
                 services,
             ),
             **({PRODUCTION_GATES: [g.as_dict() for g in decision.gates]} if decision.gates else {}),
+            **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
         },
     )

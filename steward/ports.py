@@ -535,8 +535,9 @@ class ModelFacts:
     ``flavor``: the one that loaded it (``sklearn``, ``python_function``). ``classes``: a
     classifier's, in the order of its probabilities, as text; None for anything else.
     ``input_columns``: names and MLflow types of its signature, None without one; a column
-    without a name is called by its position. ``requirements``: library to version, as recorded
-    when it was logged; ``libraries``: the versions that it was loaded with.
+    without a name is called by its position; ``optional_columns``: those that may be left out.
+    ``requirements``: library to version, as recorded when it was logged; ``libraries``: the
+    versions that it was loaded with.
     """
 
     flavor: str
@@ -544,6 +545,7 @@ class ModelFacts:
     input_columns: tuple[tuple[str, str], ...] | None = None
     requirements: Mapping[str, str] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
+    optional_columns: frozenset[str] = frozenset()
 
 
 class SandboxedModel(Protocol):

@@ -12,6 +12,7 @@ from steward.cli.api_client import Document
 
 Fact = tuple[str, Any]
 SHOWN_METRICS = 10
+_METHODS = {"delong": "paired DeLong", "bootstrap": "paired bootstrap"}
 _SEEN = {
     "webhook": "told by a webhook",
     "poll": "found by the poll",
@@ -101,6 +102,24 @@ def _compared(row: Document | None) -> Iterator[Fact]:
     )
     same = {True: "; the same data", False: "; NOT the same data"}.get(row["is_same_data"], "")
     yield "Compared", told + same
+    if difference := _difference(row.get("comparison")):
+        yield "Difference", difference
+
+
+def _difference(row: Document | None) -> str:
+    """How sure the difference on the holdout is; nothing where none was measured."""
+    if not row or row.get("delta") is None or row.get("se") is None:
+        return ""
+    word = "worse" if row["delta"] < 0 else "better"
+    low, high = number(row["interval_low"]), number(row["interval_high"])
+    classes = ""
+    if row.get("n_pos") is not None:
+        classes = f": {row['n_pos']} positive, {row['n_neg']} negative"
+    return (
+        f"{word} by {number(abs(row['delta']))}, {number(100 * row['confidence'])}% interval "
+        f"{low} to {high} ({_METHODS[row['method']]}, standard error {number(row['se'])}, "
+        f"{row['n']} rows{classes})"
+    )
 
 
 def _decided(row: Document | None) -> Iterator[Fact]:

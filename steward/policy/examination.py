@@ -98,26 +98,42 @@ class Latency(Section):
     p99_ratio_max: Positive | None = None
 
 
+class Sanity(Section):
+    """From which ROC AUC or R2 on the label must have leaked; null allows it."""
+
+    leak_at: Positive | None = 0.9999
+
+
 class Drift(Section):
-    """How far the holdout may be from the reference: population stability index, KS distance."""
+    """How far the holdout may be from the reference: population stability index, KS distance.
+
+    ``columns``: those that are looked at; without it, all that both have.
+    """
 
     psi_max: Positive
     ks_max: Positive | None = None
+    columns: Annotated[tuple[Text, ...], Field(min_length=1)] | None = None
 
 
 class Fairness(Section):
-    """How far apart groups may be treated, by the values of one column."""
+    """How far apart groups may be treated, by the values of one column; one bound or both."""
 
     attribute: Text
-    equalized_odds_difference_max: Positive
+    equalized_odds_difference_max: Positive | None = None
     demographic_parity_difference_max: Positive | None = None
 
 
 class Robustness(Section):
-    """How much the metric may fall under noise of so many standard deviations a column."""
+    """How much the metric may fall under noise of so many standard deviations a column.
+
+    ``flip_rate_max``: the share of rows whose class may change under it. ``gaps_metric_drop_max``:
+    how much the metric may fall with 5% of the cells missing. What is not set is not checked.
+    """
 
     noise_sd: Positive
     metric_drop_max: Positive
+    flip_rate_max: Positive | None = None
+    gaps_metric_drop_max: Positive | None = None
 
 
 class Checks(Section):
@@ -125,6 +141,7 @@ class Checks(Section):
 
     holdout: Holdout | None = None
     quality: dict[str, Limits] = {}
+    sanity: Sanity = Sanity()
     latency: Latency | None = None
     drift: Drift | None = None
     fairness: Fairness | None = None
@@ -160,5 +177,15 @@ def wrong_in(checks: Checks) -> Wrong:
             yield path, f"checks.quality.{name} needs min or max"
         elif limits.min is not None and limits.max is not None and limits.min > limits.max:
             yield path, f"checks.quality.{name}: min is above max"
-    if checks.latency is not None and not checks.latency.model_fields_set:
-        yield ("latency",), "checks.latency needs p95_ms, ratio_max or p99_ratio_max"
+    yield from _without_bound(checks)
+
+
+def _without_bound(checks: Checks) -> Wrong:
+    """A section that checks nothing would look as if it passed."""
+    sections = (("latency", checks.latency), ("fairness", checks.fairness))
+    for name, section in sections:
+        if section is None:
+            continue
+        bounds = {key: value for key, value in section if key != "attribute"}
+        if all(value is None for value in bounds.values()):
+            yield (name,), f"checks.{name} needs {' or '.join(bounds)}"

@@ -1,6 +1,7 @@
 """What decides where candidate and Production were scored on the same rows, and where not."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,11 +9,11 @@ import pytest
 from handlers.checks import CheckResult
 from handlers.conclusion import Comparison
 from handlers.decisions import decide
-from handlers.examined import Examination, HoldoutUse, OnHoldout
+from handlers.examined import BothScored, Examination, HoldoutUse, OnHoldout
 from handlers.metrics import Found, exact
 from handlers.production import Production
 from handlers.rulings import Decision, Facts, Measured
-from tests.unit.world import MODEL, make_policy
+from tests.unit.world import AUC, MODEL, make_policy
 
 HOLDOUT = {"uri": "q3.parquet", "label": "fraud", "metric": "auc"}
 BETTER = Comparison(
@@ -41,15 +42,35 @@ def logged(value: float, **more: Any) -> Measured:
 
 
 def judge(
-    comparison: Comparison | None, *, compare: str = "holdout", problem: str = "", **more: Any
+    comparison: Comparison | None,
+    *,
+    compare: str = "holdout",
+    problem: str = "",
+    others: dict[str, BothScored] | None = None,
+    allowed: str | None = None,
+    loss: tuple[str, str] | None = None,
+    **more: Any,
 ) -> Decision:
+    """The ruling; ``allowed``: what the loss may lose, ``loss``: what was logged of it."""
     policy = make_policy(
-        promote={"when": {"metric": "auc", "margin": "0.02", "compare": compare}},
+        metrics={"auc": AUC, "loss": {"names": ["test_loss", "log_loss"], "better": "lower"}},
+        promote={
+            "when": {"metric": "auc", "margin": "0.02", "compare": compare},
+            "not_worse": {} if allowed is None else {"loss": allowed},
+        },
         checks={"holdout": HOLDOUT},
     )
-    found = OnHoldout("3", comparison, USE, policy.ref) if comparison else None
+    found = OnHoldout("3", comparison, USE, policy.ref, others or {}) if comparison else None
     facts = Facts(Production(MODEL, "3"), on_holdout=found, holdout_problem=problem)
-    return decide(policy, logged(0.99, **more), logged(0.6, **more), facts)
+    sides = [logged(0.99, **more), logged(0.6, **more)]
+    if loss:
+        sides = [
+            replace(
+                side, metrics={**side.metrics, "loss": Found(Decimal(one), "test_loss", "", "")}
+            )
+            for side, one in zip(sides, loss, strict=True)
+        ]
+    return decide(policy, *sides, facts)
 
 
 def test_a_surely_better_version_is_promoted_with_the_numbers_of_the_holdout():
@@ -89,10 +110,46 @@ def test_why_the_holdout_could_not_be_used_is_the_reason():
     assert (decision.code, decision.reasons) == ("not_comparable", ("q3.parquet cannot be read",))
 
 
-def test_a_comparison_survives_the_journal():
-    found = OnHoldout("3", BETTER, USE, "fraud@1")
+LOSS = {"loss": BothScored("log_loss", 0.31, 0.29)}
+
+
+def test_what_must_not_get_worse_is_judged_on_the_same_rows_where_it_was_computed():
+    decision = judge(BETTER, others=LOSS, allowed="0.01")
+
+    assert decision.code == "worse_metric"
+    assert decision.reasons[0] == (
+        "log_loss 0.31 against 0.29 on the holdout: worse by 0.02, more than the 0.01 it may lose"
+    )
+    assert judge(BETTER, others=LOSS, allowed="0.02").code == "beats_production"
+
+
+def test_what_could_not_be_computed_is_judged_as_logged():
+    told = {"allowed": "0.01", "loss": ("0.5", "0.2")}
+
+    assert judge(BETTER, others=LOSS, **told).reasons[0].startswith("log_loss 0.31 against 0.29 on")
+    assert judge(BETTER, **told).reasons[0].startswith("test_loss 0.5 against 0.2 as logged: worse")
+
+
+def test_a_decision_keeps_the_comparison_that_it_rests_on():
+    kept = judge(BETTER).on_holdout
+
+    assert kept is not None
+    assert kept.comparison == BETTER
+    assert judge(None, compare="logged").on_holdout is None
+
+
+@pytest.mark.parametrize("others", [{}, LOSS])
+def test_a_comparison_survives_the_journal(others: dict[str, BothScored]):
+    found = OnHoldout("3", BETTER, USE, "fraud@1", others)
 
     assert OnHoldout.read(found.as_dict()) == found
+
+
+def test_a_comparison_of_an_older_steward_is_read():
+    kept = OnHoldout("3", BETTER, USE, "fraud@1").as_dict()
+    del kept["others"]
+
+    assert OnHoldout.read(kept).others == {}
 
 
 def test_the_journal_gets_no_number_that_json_has_not():

@@ -19,6 +19,7 @@ def gates(
     values: dict[str, float | None] | None = None,
     evidence: Evidence | None = None,
     promote: dict[str, Any] | None = None,
+    checks: dict[str, Any] | None = None,
     **version: Any,
 ) -> tuple[Gate, ...]:
     info = VersionInfo(MODEL, "4", NOW, NOW, **version)
@@ -27,7 +28,8 @@ def gates(
     )
     held = evidence or Evidence(logged)
     metrics = {"auc": AUC, "f1": {"names": ["f1"], "better": "higher"}}
-    policy = make_policy(require=require, promote=promote or NO_RULE, metrics=metrics)
+    sections = {"require": require, "promote": promote or NO_RULE, "checks": checks}
+    policy = make_policy(metrics=metrics, **sections)
     return judge(policy, info, held, measure(policy, held, info))
 
 
@@ -92,6 +94,13 @@ def test_metrics_that_the_promotion_compares_by_are_needed_too():
         ("metric auc", "pass"),
         ("metric f1", "missing"),
     ]
+
+
+def test_what_the_holdout_gives_need_not_be_logged():
+    checks = {"holdout": {"uri": "a.csv", "label": "y", "metric": "auc"}}
+    promote = {"when": {"metric": "auc", "margin": "0.02"}, "not_worse": {"f1": "0.01"}}
+
+    assert gates({}, promote=promote, checks=checks) == ()
 
 
 @pytest.mark.parametrize(

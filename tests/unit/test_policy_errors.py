@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from steward.errors import ConfigurationError
 from steward.policy import PolicySet
 
+F1_HOLDOUT = "holdout: {uri: a.csv, label: y, metric: f1}"
 GOOD = """\
 version: 1
 channels:
@@ -155,6 +156,14 @@ BAD = {
         "mode: act",
         "mode: act\n    checks: {quality: {f1: {}}, holdout: {uri: a.csv, label: y, metric: f1}}",
     ): "line 8: checks.quality.f1 needs min or max",
+    (
+        "mode: act",
+        f"mode: act\n    checks: {{fairness: {{attribute: a}}, {F1_HOLDOUT}}}",
+    ): "line 8: checks.fairness needs equalized_odds_difference_max or demographic_parity_",
+    (
+        "mode: act",
+        f"mode: act\n    checks: {{latency: {{p95_ms: null}}, {F1_HOLDOUT}}}",
+    ): "line 8: checks.latency needs p95_ms or ratio_max or p99_ratio_max",
     ("0.02}", "0.02, confidence: 1}"): "line 14: policies[0].promote.when.confidence must be less",
     ("0.02}", "0.02, compare: holdout}"): "line 14: compare: holdout needs checks.holdout",
     # what a later version will do

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from steward.cli.sections import print_sections
 from steward.events import Event, EventType, ModelRef
 from webhook_receiver.api.sections import sections_of
 
@@ -46,6 +47,50 @@ def test_data_is_the_same_only_where_name_and_digest_agree(
     one: dict[str, Any], other: dict[str, Any], expected: bool | None
 ):
     assert compared(one, other)["is_same_data"] is expected
+
+
+COMPARISON = {
+    "method": "delong",
+    "confidence": 0.95,
+    "n": 285,
+    "n_pos": 179,
+    "n_neg": 106,
+    "delta": -0.05,
+    "se": 0.01,
+    "interval_low": -0.07,
+    "interval_high": -0.03,
+}
+
+
+INTERVAL = "95% interval -0.07 to -0.03"
+ERROR = "standard error 0.01, 285 rows"
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (
+            {},
+            f"worse by 0.05, {INTERVAL} (paired DeLong, {ERROR}: 179 positive, 106 negative)",
+        ),
+        (
+            {"method": "bootstrap", "n_pos": None, "delta": 0.05},
+            f"better by 0.05, {INTERVAL} (paired bootstrap, {ERROR})",
+        ),
+        ({"delta": None}, ""),
+    ],
+)
+def test_explain_says_how_sure_a_difference_on_the_holdout_is(
+    changed: dict[str, Any], expected: str, capsys: pytest.CaptureFixture[str]
+):
+    data = {"candidate": {"value": "0.8"}, "champion": {"value": "0.85"}, "metric": "auc"}
+    held = event(EventType.HELD, data={**data, "comparison": {**COMPARISON, **changed}})
+
+    print_sections({**sections_of("7", [held], []), "decided": None})
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert (f"Difference {expected}" if expected else "Compared") in told
+    assert ("Difference" in told) == bool(expected)
 
 
 def attempt(outcome: str, second: int, detail: str = "") -> dict[str, Any]:

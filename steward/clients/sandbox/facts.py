@@ -19,6 +19,9 @@ def facts_of(told: Mapping[str, Any], directory: Path, libraries: Mapping[str, s
     return ModelFacts(
         flavor="sklearn" if is_sklearn else "python_function",
         input_columns=_input_columns(told),
+        optional_columns=frozenset(
+            str(one.get("name")) for one in _inputs(told) if one.get("required") is False
+        ),
         requirements=_requirements(directory / "requirements.txt"),
         libraries=libraries,
     )

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from handlers.checks.context import Array, Task
+from handlers.comparing import compare, score_not_worse
 from handlers.holdout import Rows
-from handlers.scoring import Scored, compare, score
+from handlers.scoring import Scored, score
 from steward.errors import PermanentError
 from steward.policy import Policy
 from steward.ports import ModelFacts, Table
@@ -17,15 +18,19 @@ from tests.unit.world import make_policy
 METRICS = {
     "auc": {"names": ["roc_auc"], "better": "higher"},
     "rmse": {"names": ["rmse"], "better": "lower"},
+    "loss": {"names": ["test_log_loss"], "better": "lower"},
+    "cost": {"names": ["cost_of_errors"], "better": "lower"},
+    "turned": {"names": ["f1"], "better": "lower"},
 }
 
 
-def policy_by(metric: str) -> Policy:
+def policy_by(metric: str, *, compared: str = "holdout", **not_worse: str) -> Policy:
+    when = {"metric": metric, "margin": "0.02", "compare": compared}
     return make_policy(
         metrics=METRICS,
         require={},
         checks={"holdout": {"uri": "rows.csv", "label": "y", "metric": metric}},
-        promote={"when": {"metric": metric, "margin": "0.02", "compare": "holdout"}},
+        promote={"when": when, "not_worse": not_worse},
     )
 
 
@@ -62,7 +67,35 @@ def test_two_models_that_order_their_classes_alike_are_compared():
 def test_two_models_that_order_their_classes_otherwise_are_not():
     compared = compare(policy_by("auc"), scored(("no", "yes")), scored(("yes", "no")))
 
-    assert compared.problem == "the two models know other classes, or the same in another order"
+    assert compared.problem == (
+        "the two models know other classes, or the same in another order: "
+        "the candidate's are no, yes; Production's are yes, no"
+    )
+
+
+def test_two_models_that_differ_in_a_class_that_the_holdout_lacks_are_not_compared():
+    one, other = scored(("a", "no", "yes")), scored(("b", "no", "yes"))
+
+    compared = compare(policy_by("auc"), one, other)
+
+    assert np.array_equal(one.labels, other.labels)
+    assert "the candidate's are a, no, yes; Production's are b, no, yes" in compared.problem
+
+
+def test_what_must_not_get_worse_is_computed_for_both_where_it_can_be():
+    policy = policy_by("auc", loss="0.01", cost="1", rmse="1", turned="1")
+
+    others = score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes")))
+
+    assert list(others) == ["loss"]
+    assert others["loss"].metric == "log_loss"
+    assert others["loss"].candidate == others["loss"].champion > 0
+
+
+def test_what_must_not_get_worse_is_as_logged_where_logged_values_decide():
+    policy = policy_by("auc", compared="logged", loss="0.01")
+
+    assert score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes"))) == {}
 
 
 @pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), "a lot"])
