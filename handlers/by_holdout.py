@@ -6,11 +6,12 @@ Called by ``decisions``. Pure.
 from dataclasses import replace
 from decimal import Decimal
 
-from handlers.conclusion import conclude
+from handlers.conclusion import Conclusion, conclude
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Found, exact
 from handlers.rulings import Measured, Ruling
 from steward.policy import Policy
+from steward.policy.model import When
 
 _RULINGS = {"not_better": "below_margin", "inconclusive": "inconclusive"}
 
@@ -31,6 +32,25 @@ def on_the_same_rows(
         found.holdout.sha256,
     )
     return replace(side, metrics={**side.metrics, when.metric: measured})
+
+
+def required_gain(when: When, champion: Decimal | None) -> Decimal | None:
+    """The gain that the policy asks for over Production's value; None where it cannot be told."""
+    margins = [] if when.margin is None else [when.margin]
+    if when.margin_relative is not None and champion is not None:
+        margins.append(when.margin_relative * abs(champion))
+    return max(margins, default=None)
+
+
+def concluded(policy: Policy, found: OnHoldout) -> tuple[Decimal, Conclusion] | None:
+    """The gain that is asked for, and what the comparison says of it; None without either."""
+    when, champion = policy.promote.when, found.comparison.champion
+    if when is None:
+        return None
+    wanted = required_gain(when, None if champion is None else exact(champion))
+    if wanted is None:
+        return None
+    return wanted, conclude(found.comparison, wanted, when.confidence)
 
 
 def rule(
