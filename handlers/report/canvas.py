@@ -16,8 +16,10 @@ from matplotlib.figure import Figure
 
 from handlers.wording import short
 
-CANDIDATE, CHAMPION, MUTED = "#0b5cad", "#c2500a", "#6b7280"
+CANDIDATE, CHAMPION, MUTED, PALE = "#0b5cad", "#c2500a", "#6b7280", "#b4bac4"
 """Told apart by colour-blind people too; lines differ in their dashes besides."""
+ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3}
+"""Where a legend covers nothing."""
 WIDTH, HEIGHT = 4.8, 3.4
 _LONGEST = 26
 _STYLE: dict[Any, Any] = {

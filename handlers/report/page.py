@@ -67,7 +67,7 @@ def render(subject: Subject, found: Examination) -> bytes:
             subject=subject,
             found=found,
             results=grave,
-            counts={status: len(found.having(status)) for status in MARKS if found.having(status)},
+            counted=", ".join(f"{len(found.having(word))} {word}" for word in MARKS),
             verdict=verdict_of(found.results),
             comparison=_compared(subject, found.on_holdout) if found.on_holdout else None,
             chapters=list(_chapters(subject, found)),
@@ -83,23 +83,20 @@ def verdict_of(results: Sequence[CheckResult]) -> tuple[str, str]:
         [result.name for result in results if result.status == status]
         for status in ("fail", "error", "warn")
     )
-    could_not = f"{_counted(unclear)} could not be made: {_some(unclear)}."
     if failed:
-        more = f" {could_not}" if unclear else ""
-        return "fail", f"Failed: {_counted(failed)} failed: {_some(failed)}.{more}"
+        more = f" Could not be made: {_some(unclear)}." if unclear else ""
+        return "fail", f"Failed: {_some(failed)}.{more}"
     if unclear:
-        return "error", f"Not passed: {could_not} Missing data is never a pass."
-    noted = f", with {len(warned)} to look at: {_some(warned)}" if warned else ""
-    return "pass", f"Passed: no check failed{noted}."
-
-
-def _counted(names: Sequence[str]) -> str:
-    return "1 check" if len(names) == 1 else f"{len(names)} checks"
+        return "error", f"Could not be checked: {_some(unclear)}. Missing data is never a pass."
+    noted = f" To look at: {_some(warned)}." if warned else ""
+    return "pass", f"Passed: no check failed.{noted}"
 
 
 def _some(names: Sequence[str]) -> str:
+    """How many, and the first of them by name."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    count = "1 check" if len(names) == 1 else f"{len(names)} checks"
+    return f"{count}, {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def _compared(subject: Subject, found: OnHoldout) -> dict[str, Any]:

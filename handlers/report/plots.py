@@ -6,7 +6,7 @@ from functools import partial
 from matplotlib.axes import Axes
 
 from handlers.conclusion import Comparison
-from handlers.report.canvas import CANDIDATE, MUTED, Plot, Sides, drawn, tick
+from handlers.report.canvas import ABOVE, CANDIDATE, MUTED, Plot, Sides, drawn, tick
 from handlers.report.curves import Band, Confusion, Curve, Curves, Spread
 from handlers.wording import number
 
@@ -21,8 +21,9 @@ def plots_of_scores(curves: Curves, sides: Sides) -> list[Callable[[], Plot]]:
     if curves.precision_recall:
         share = curves.positives or 0.0
         makers.append(partial(_precision_recall, curves.precision_recall, share, sides))
+    is_binary = curves.positives is not None
     if curves.calibration:
-        makers.append(partial(_calibration, curves.calibration, sides))
+        makers.append(partial(_calibration, curves.calibration, is_binary, sides))
     makers += [partial(_confusion, confusion, sides) for confusion in curves.confusion]
     if curves.fit:
         makers.append(partial(_fit, curves.fit, sides))
@@ -42,23 +43,27 @@ def plot_of_difference(found: Comparison, margin: float | None) -> Plot | None:
         axes.plot([low, high], [0, 0], color=CANDIDATE, linewidth=3, solid_capstyle="butt")
         axes.plot([lower], [0], color=CANDIDATE, marker="|", markersize=22, markeredgewidth=2)
         axes.plot([delta], [0], color=CANDIDATE, marker="o", markersize=9)
-        for place, name, style in ((0.0, "0", "-"), (margin, "margin", "--")):
-            if place is not None and (name == "0" or place):
-                axes.axvline(place, color=MUTED, linestyle=style, linewidth=1.2)
-                axes.annotate(name, (place, 0.97), xycoords=("data", "axes fraction"), ha="center")
+        lines = [(0.0, "0", "-", -5, "right")]
+        if margin:
+            lines.append((margin, "margin", "--", 5, "left"))
+        for place, name, style, shift, side in lines:
+            axes.axvline(place, color=MUTED, linestyle=style, linewidth=1.2)
+            axes.annotate(name, (place, 1.2), (shift, 0), textcoords="offset points", ha=side)
         axes.set_ylim(-1, 1.6)
-        axes.margins(x=0.12)
+        axes.margins(x=0.15)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"difference in {found.metric} (to the right: the candidate is better)")
+        axes.set_xlabel(
+            "\N{LEFTWARDS ARROW} candidate worse | candidate better \N{RIGHTWARDS ARROW}"
+        )
 
     percent = number(found.confidence * 100, 1)
     asked = f"; the policy asks for {margin:.4g}" if margin is not None else ""
     return Plot(
         "Difference to Production",
-        f"The dot is the measured difference, the bar its two-sided {percent}% interval, the "
-        "upright stroke its one-sided lower bound. Surely better: the dot reaches the margin, and "
-        "the stroke lies to the right of 0.",
+        f"The dot is the measured difference in {found.metric}, the bar its two-sided {percent}% "
+        "interval, the upright stroke its one-sided lower bound. Surely better: the dot reaches "
+        "the margin, and the stroke lies to the right of 0.",
         f"The difference is {delta:.4g}, its interval {low:.4g} to {high:.4g}, "
         f"its lower bound {lower:.4g}{asked}.",
         drawn(paint, height=1.7),
@@ -98,7 +103,9 @@ def _precision_recall(curves: Sequence[Curve], share: float, sides: Sides) -> Pl
     )
 
 
-def _calibration(curves: Sequence[Curve], sides: Sides) -> Plot:
+def _calibration(curves: Sequence[Curve], is_binary: bool, sides: Sides) -> Plot:
+    which = "" if is_binary else " of the likeliest class"
+
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", label="perfect")
         _lines(axes, curves, sides, marker="o")
@@ -112,9 +119,9 @@ def _calibration(curves: Sequence[Curve], sides: Sides) -> Plot:
     )
     return Plot(
         "Calibration",
-        "What share came true of the rows with about the same predicted probability; up to ten "
-        "points of equally many rows. On the dotted line the probabilities mean what they say; "
-        "below it they promise too much.",
+        f"What share came true of the rows with about the same predicted probability{which}; up to "
+        "ten points of equally many rows. On the dotted line the probabilities mean what they "
+        "say; below it they promise too much.",
         f"Predicted probability against the share that came true. {' '.join(gaps)}",
         drawn(paint),
     )
@@ -198,7 +205,7 @@ def _residuals(found: Spread, sides: Sides) -> Plot:
         for version, shares in found.shares:
             axes.stairs(shares, found.edges, label=sides.name(version), **sides.style(version))
         axes.set(xlabel="predicted minus true", ylabel="share of the rows")
-        axes.legend(loc="upper left")
+        axes.legend(**ABOVE)
 
     return Plot(
         "Residuals",

@@ -6,7 +6,17 @@ from functools import partial
 from matplotlib.axes import Axes
 
 from handlers.checks import CheckResult
-from handlers.report.canvas import CANDIDATE, CHAMPION, MUTED, Plot, drawn, drawn_beside, tick
+from handlers.report.canvas import (
+    ABOVE,
+    CANDIDATE,
+    CHAMPION,
+    MUTED,
+    PALE,
+    Plot,
+    drawn,
+    drawn_beside,
+    tick,
+)
 from handlers.report.curves import Curves, Group, Histogram
 
 DRIFT = "drift."
@@ -66,14 +76,14 @@ def _histogram(found: Histogram) -> Plot:
 
     def paint(axes: Axes) -> None:
         for shares, shift, colour, label in (
-            (found.reference, -0.2, MUTED, "reference"),
+            (found.reference, -0.2, PALE, "reference"),
             (found.current, 0.2, CANDIDATE, "holdout"),
         ):
             axes.bar([place + shift for place in places], shares, 0.4, color=colour, label=label)
         axes.set_xticks(places, names, rotation=45, ha="right")
         axes.grid(visible=False, axis="x")
         axes.set_ylabel("share of the rows")
-        axes.legend()
+        axes.legend(**ABOVE)
 
     moved = max(places, key=lambda place: abs(found.current[place] - found.reference[place]))
     return Plot(
@@ -99,7 +109,7 @@ def _groups(groups: Sequence[Group], attribute: str) -> Plot:
         axes.set_yticks(places, [f"{tick(one.name)} (n {one.n:,})" for one in groups])
         axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.set(xlim=(-0.03, 1.03), xlabel="rate")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+        axes.legend(**ABOVE)
 
     told = "; ".join(
         f"{tick(one.name)}: selected {one.selected:.3g}, true positive {one.true_positive:.3g}, "
