@@ -23,7 +23,7 @@ class Curve:
 class Band:
     """True values of a regression by what one version predicted, in bins of equally many rows.
 
-    ``predicted``: each bin's mean; ``low``, ``middle``, ``high``: the 10th, 50th and 90th
+    ``predicted``: each bin's median; ``low``, ``middle``, ``high``: the 10th, 50th and 90th
     percentile of the true values.
     """
 

@@ -142,7 +142,7 @@ def _band(labels: Array, side: _Side) -> Band | None:
         return None
     parts = np.array_split(np.argsort(scores, kind="stable"), bins)
     percentiles = np.array([np.percentile(labels[part], (10, 50, 90)) for part in parts])
-    predicted = np.array([scores[part].mean() for part in parts])
+    predicted = np.array([np.median(scores[part]) for part in parts])
     return Band(version, _numbers(predicted), *(_numbers(column) for column in percentiles.T))
 
 
