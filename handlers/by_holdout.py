@@ -7,11 +7,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Literal
 
-from handlers.conclusion import conclude
+from handlers.conclusion import Conclusion, conclude
 from handlers.examined import OnHoldout, is_by_holdout
 from handlers.metrics import Found, exact
 from handlers.rulings import Measured, Ruling
 from steward.policy import Policy
+from steward.policy.model import When
 
 HOLDOUT = "holdout"
 """The origin of a value that Steward measured on the holdout itself."""
@@ -35,6 +36,25 @@ def on_the_same_rows(
 def _on(found: OnHoldout, metric: str, value: float) -> Found:
     rows = found.holdout
     return Found(exact(value), metric, HOLDOUT, rows.sha256, rows.name, rows.sha256)
+
+
+def required_gain(when: When, champion: Decimal | None) -> Decimal | None:
+    """The gain that the policy asks for over Production's value; None where it cannot be told."""
+    margins = [] if when.margin is None else [when.margin]
+    if when.margin_relative is not None and champion is not None:
+        margins.append(when.margin_relative * abs(champion))
+    return max(margins, default=None)
+
+
+def concluded(policy: Policy, found: OnHoldout) -> tuple[Decimal, Conclusion] | None:
+    """The gain that is asked for, and what the comparison says of it; None without either."""
+    when, champion = policy.promote.when, found.comparison.champion
+    if when is None:
+        return None
+    wanted = required_gain(when, None if champion is None else exact(champion))
+    if wanted is None:
+        return None
+    return wanted, conclude(found.comparison, wanted, when.confidence)
 
 
 def rule(

@@ -180,10 +180,8 @@ def _compare(policy: Policy, candidate: Measured, champion: Measured | None) -> 
         return base
     new = candidate.of(when.metric)
     old = champion.of(when.metric) if champion else None
-    margins = [] if when.margin is None else [when.margin]
-    if when.margin_relative is not None and isinstance(old, Found):
-        margins.append(when.margin_relative * abs(old.value))
-    base = replace(base, metric=when.metric, required=max(margins, default=None))
+    required = by_holdout.required_gain(when, old.value if isinstance(old, Found) else None)
+    base = replace(base, metric=when.metric, required=required)
     if not (isinstance(new, Found) and isinstance(old, Found)):
         return base
     return replace(base, gain=_gain(policy, when.metric, new, old))

@@ -15,6 +15,8 @@ from handlers.checks.suite import run_suite
 from handlers.comparing import compare, score_not_worse
 from handlers.examined import Examination, HoldoutUse, OnHoldout
 from handlers.holdout import Rows, find_rows
+from handlers.report.curves import Curves
+from handlers.report.drawn import curves_of
 from handlers.scoring import Scored, examined_of, score, suite_of
 from steward.errors import ModelUnfitError, PermanentError
 from steward.policy import Policy
@@ -50,17 +52,23 @@ class _Stopped(Exception):  # noqa: N818  # carries a result, not a fault of our
 
 
 def examine(
-    services: Services, candidate: VersionInfo, run_id: str | None, champion: VersionInfo | None
+    services: Services,
+    candidate: VersionInfo,
+    run_id: str | None,
+    champion: VersionInfo | None,
+    *,
+    is_drawn: bool = False,
 ) -> Examination:
     """Every check that the policy asks for, and the comparison with Production if there is one.
 
-    Raises TransientError when a store or the sandbox is away; everything else is a result.
+    ``is_drawn``: with the curves of a report. Raises TransientError when a store or the sandbox is
+    away; everything else is a result.
     """
     try:
         tools = _tools(services)
         rows = _rows(tools, candidate, run_id)
         with _workplace() as place:
-            return _examine(services, tools, rows, (candidate, champion), place)
+            return _examine(services, tools, rows, (candidate, champion), place, is_drawn=is_drawn)
     except _Stopped as stopped:
         return Examination((stopped.result,))
 
@@ -95,6 +103,8 @@ def _examine(
     rows: Rows,
     sides: tuple[VersionInfo, VersionInfo | None],
     place: Path,
+    *,
+    is_drawn: bool,
 ) -> Examination:
     policy, (candidate, champion) = services.policy, sides
     limits = SandboxLimits.of(policy.sandbox)
@@ -108,9 +118,11 @@ def _examine(
             its_model = _open(stack, tools.sandbox, its_files, limits, "champion")
             other = _score(policy, rows, champion.version, its_model, "champion")
         examined = examined_of(policy, rows, candidate, scored, other)
-        results = [_unasked(result) for result in run_suite(examined, suite_of(policy))]
+        suite = suite_of(policy)
+        results = [_unasked(result) for result in run_suite(examined, suite)]
+    curves = curves_of(examined, suite, results, model.info.classes) if is_drawn else Curves()
     holdout = _use(services, rows, candidate)
-    found = Examination(tuple(results), None, holdout, files.sha256, tools.sandbox.level)
+    found = Examination(tuple(results), None, holdout, files.sha256, tools.sandbox.level, curves)
     when = policy.promote.when
     if champion is None or other is None or when is None or when.compare == "logged":
         return found

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from handlers.checks import CheckResult
 from handlers.conclusion import Comparison
+from handlers.report.curves import Curves
 from steward.policy import Policy
 from steward.policy.examination import BETTER, computed_by
 
@@ -83,7 +84,8 @@ class OnHoldout:
 class Examination:
     """Every check of one version, and how it compares with Production, if both could be scored.
 
-    ``model_sha256`` is of the version's files; ``level`` the sandbox's.
+    ``model_sha256`` is of the version's files; ``level`` the sandbox's; ``curves`` are for the
+    report alone, and no event carries them.
     """
 
     results: tuple[CheckResult, ...]
@@ -91,6 +93,7 @@ class Examination:
     holdout: HoldoutUse | None = None
     model_sha256: str = ""
     level: str = ""
+    curves: Curves = field(default_factory=Curves, compare=False, repr=False)
 
     def having(self, status: str) -> list[CheckResult]:
         """The checks that ended so."""

@@ -1,4 +1,4 @@
-"""Keeps an examination beside the version in the registry: metrics, a report, tags by policy.
+"""Keeps an examination beside the version in the registry: metrics, reports, tags by policy.
 
 Called by ``validate``. What cannot be written delays no verdict: the journal has it all.
 """
@@ -9,20 +9,31 @@ from dataclasses import asdict
 from typing import Any
 
 from handlers.examined import Examination
+from handlers.report.attempts import attempted
 from steward.errors import PermanentError
 from steward.policy import Mode
-from steward.ports import Intent, Services, VersionInfo
+from steward.ports import Intent, ModelStore, Services, VersionInfo
 
 METRICS = "steward/"
 """Begins the name of each metric that Steward logs; such metrics are never evidence."""
 TAGS = "steward.check."
+PAGE = "report.html"
 
 
-def keep(services: Services, version: VersionInfo, found: Examination) -> None:
-    """Write what was found. TransientError when the registry is away; then all is done again."""
+def is_kept(services: Services) -> bool:
+    """Whether anything is written at all: a policy that observes writes nothing."""
+    return services.mode != Mode.OBSERVE and services.store is not None
+
+
+def keep(services: Services, version: VersionInfo, found: Examination) -> str | None:
+    """Write what was found; the address of the readable report, None where there is none.
+
+    TransientError when the registry is away; then all is done again, but not for that report.
+    """
     store = services.store
-    if services.mode == Mode.OBSERVE or store is None:
-        return
+    if store is None or not is_kept(services):
+        return None
+    readable = None
     try:
         if found.holdout is not None:
             store.keep_metrics(
@@ -31,11 +42,23 @@ def keep(services: Services, version: VersionInfo, found: Examination) -> None:
                 dataset=found.holdout.name,
                 digest=found.holdout.sha256[:36],
             )
-        store.keep_report(version, {"report.json": _json(version, found)})
+        if store.keep_report(version, {"report.json": _json(version, found)}):
+            readable = attempted("page", lambda: _keep_page(services, store, version, found), None)
     except PermanentError:
         pass  # a version without a living run has no place for it
     if services.policy.tags.checks:
         _tag(services, version, found)
+    return readable
+
+
+def _keep_page(
+    services: Services, store: ModelStore, version: VersionInfo, found: Examination
+) -> str | None:
+    from handlers.report.page import Subject, render  # matplotlib: 0.3 s to import
+
+    subject = Subject(version.model.name, version.version, services.policy, services.clock.now())
+    folder = store.keep_report(version, {PAGE: render(subject, found)})
+    return f"{folder}/{PAGE}" if folder else None
 
 
 def _numbers(found: Examination) -> dict[str, float]:

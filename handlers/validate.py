@@ -4,7 +4,7 @@ Runs for ``model_version.created``, and again when evidence of a held or rejecte
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,12 +38,13 @@ TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A version and what its evidence came to."""
+    """A version and what its evidence came to; ``report``: the address of the page about it."""
 
     version: VersionInfo
     gates: tuple[Gate, ...]
     metrics: Mapping[str, Lookup]
     evidence: Evidence
+    report: str | None = None
 
 
 def validate(event: Event, services: Services) -> Outcome:
@@ -114,12 +115,12 @@ def _by_gates(
 def _examined(event: Event, services: Services, judged: Judged) -> Outcome:
     """What failed rejects; what could not be checked holds: missing data is never a pass."""
     from handlers.examination import examine  # numbers: 2 s to import
-    from handlers.findings import keep
+    from handlers.findings import is_kept, keep
 
-    version = judged.version
+    version, run_id = judged.version, judged.evidence.lineage.get("run_id")
     champion = _champion(services, version)
-    found = examine(services, version, judged.evidence.lineage.get("run_id"), champion)
-    keep(services, version, found)
+    found = examine(services, version, run_id, champion, is_drawn=is_kept(services))
+    judged = replace(judged, report=keep(services, version, found))
     if _is_override(event):
         return Done(events=(_validated(event, services, judged, found),))
     for status, kind, code in (
@@ -274,4 +275,5 @@ def _looked_at(judged: Judged) -> dict[str, Any]:
         "found_more": found_more(evidence),
         "run_id": version.run_id,
         "lineage": lineage_record(evidence, version.tags),
+        **({"report": judged.report} if judged.report else {}),
     }

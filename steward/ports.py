@@ -638,8 +638,11 @@ class ModelStore(Protocol):
         """Log metrics on the version's run and logged model, with the dataset they are from."""
         ...
 
-    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> None:
-        """Log files as artifacts of the version's run, in its folder ``validation``."""
+    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> str | None:
+        """Log files as artifacts of the version's run, in its folder ``validation``.
+
+        Returns that folder's address, ``runs:/<run_id>/validation``; None for a version of no run.
+        """
         ...
 
 

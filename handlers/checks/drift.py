@@ -52,10 +52,10 @@ def _column(
         return CheckResult(f"drift.{name}", "error", detail=f"is missing in the {where[0]} rows")
     before, after = reference[name], current[name]
     n = min(len(before), len(after))
-    if not _is_numeric(before):
+    if not is_numeric(before):
         psi = psi_of_levels(before, after)
         return _judged(name, psi, None, n, limits)
-    if not _is_numeric(after):
+    if not is_numeric(after):
         detail = f"held numbers, now holds {after.dtype}"
         return CheckResult(f"drift.{name}", "error", n=n, detail=detail)
     numbers = before.to_numpy(dtype=float, na_value=np.nan)
@@ -69,7 +69,8 @@ def _sides(
     return ("reference", reference), ("current", current)
 
 
-def _is_numeric(column: pd.Series) -> bool:
+def is_numeric(column: pd.Series) -> bool:
+    """Whether it is compared as numbers; else by level."""
     is_number = pd.api.types.is_numeric_dtype(column)
     return bool(is_number) and not pd.api.types.is_bool_dtype(column)
 

@@ -61,7 +61,7 @@ def check_fairness(
         return _all(limits, "error", n, f"{limits.attribute} is missing in {gaps} of {n} rows")
     if column.nunique() < _TWO:
         return _all(limits, "skip", n, f"{limits.attribute} has one group: nothing to compare")
-    small = _too_small(labels, column, limits)
+    small = too_small(labels, column, limits)
     is_kept = (~column.isin(small)).to_numpy()
     if column[is_kept].nunique() < _TWO:
         return _all(limits, "error", n, f"too few rows to compare: {_named(small)}")
@@ -72,7 +72,7 @@ def check_fairness(
     )
 
 
-def _too_small(labels: Array, column: pd.Series, limits: FairnessLimits) -> list[Any]:
+def too_small(labels: Array, column: pd.Series, limits: FairnessLimits) -> list[Any]:
     """Groups too small to tell: one row alone moved equalized odds from 0.01 to 0.54."""
     small = []
     for group, rows in column.groupby(column, observed=True).groups.items():

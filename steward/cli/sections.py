@@ -52,6 +52,7 @@ def print_sections(sections: Document) -> None:
         *_registered(sections["registered"]),
         *(("Waited for", _waited(each)) for each in sections["waited"]),
         *(("Check", _check(each)) for each in sections["checks"]),
+        *([("Report", sections["report"])] if sections["report"] else []),
         *_compared(sections["compared"]),
         *_decided(sections["decided"]),
         *(("Approval", _approval(each)) for each in sections["approved"]),

@@ -85,7 +85,7 @@ class MlflowModelStore:
             ]
             self._client.log_batch(run_id, metrics=told)
 
-    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> None:
+    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> str | None:
         with (
             in_workspace(version.model.workspace),
             translated_artifacts(self._uri),
@@ -93,12 +93,13 @@ class MlflowModelStore:
         ):
             run_id = version.run_id or self._source_run(logged_model_id(version.source))
             if run_id is None:
-                return
+                return None
             self._before_write()
             for name, content in files.items():
                 path = Path(directory) / name
                 path.write_bytes(content)
                 self._client.log_artifact(run_id, str(path), FOLDER)
+        return f"runs:/{run_id}/{FOLDER}"
 
     def _location(self, source: str) -> str:
         """Where the files are: behind copies of versions, and behind a logged model."""

@@ -160,6 +160,17 @@ def test_checks_follow_the_gates_with_their_numbers():
     ]
 
 
+def test_the_report_is_the_newest_judgements_own():
+    where = "runs:/r1/validation/report.html"
+    written = event(EventType.VALIDATED, data={"gates": [], "report": where})
+    odd = event(EventType.HELD, at=1, data={"gates": [], "report": 7})
+    without = event(EventType.REJECTED, at=1, data={"gates": []})
+
+    assert sections_of("7", [written], [])["report"] == where
+    assert sections_of("7", [written, without], [])["report"] is None
+    assert sections_of("7", [odd], [])["report"] is None
+
+
 def test_events_that_keep_other_things_under_these_names_are_no_fault():
     odd = {"gates": "none", "checks": 7, "metrics": None, "found": None, "candidate": "7"}
     events = [event(EventType.VALIDATED, data=odd), event(EventType.HELD, at=1, data=odd)]

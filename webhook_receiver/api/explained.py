@@ -39,6 +39,7 @@ EXPLAINED: dict[str, Any] = {
                 "seconds": None,
             }
         ],
+        "report": "runs:/8c1f0e6b2d3a4f5e9a7b6c5d4e3f2a1b/validation/report.html",
         "compared": {
             "metric": "auc",
             "candidate": {"version": "7", "value": "0.871", "dataset": "holdout-2026q3"},

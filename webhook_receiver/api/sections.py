@@ -32,6 +32,7 @@ def sections_of(version: str, events: Sequence[Event], steps: Sequence[Step]) ->
         "registered": _registered(mine),
         "waited": list(_waited(version, steps)),
         "checks": _checks(judged, decided),
+        "report": _report(judged),
         "compared": _compared(decided),
         "decided": _decided(decided),
         "approved": [_approval(event) for event in mine if event.type.startswith(_APPROVAL)],
@@ -99,6 +100,12 @@ def _checks(judged: Event | None, decided: Event | None) -> list[dict[str, Any]]
         rows += _dicts(event.data.get(key)) if event else []
     keys = ("name", "status", "value", "threshold", "n", "detail", "seconds")
     return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def _report(judged: Event | None) -> str | None:
+    """The address of the page that shows the checks, where that judgement wrote one."""
+    address = judged.data.get("report") if judged else None
+    return address if isinstance(address, str) else None
 
 
 def _compared(decided: Event | None) -> dict[str, Any] | None:

@@ -1,0 +1,141 @@
+"""How columns of the holdout moved, and how groups of people fare: counts alone, no row.
+
+Called by ``examination`` while it has the rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import (
+    MetricFrame,
+    count,
+    false_positive_rate,
+    selection_rate,
+    true_positive_rate,
+)
+
+from handlers.checks import CheckResult
+from handlers.checks.context import Array, Examined
+from handlers.checks.drift import is_numeric
+from handlers.checks.fairness import FairnessLimits, too_small
+from handlers.checks.metrics import predicted_classes
+from handlers.report.attempts import attempted
+from handlers.report.curves import Group, Histogram, Numbers
+
+DRIFT = "drift."
+MOST_COLUMNS = 4
+MOST_LEVELS = 9
+MOST_GROUPS = 20
+FEWEST_OF_A_LEVEL = 10
+"""Rows of a value that is named; rarer ones, which may be a person's, count as others."""
+_BINS = 10
+_OUTER = (1.0, 99.0)
+
+
+def histograms_of(examined: Examined, results: Iterable[CheckResult]) -> tuple[Histogram, ...]:
+    """The columns that drifted most, as the checks measured: the reference against now."""
+    reference, current = examined.reference, examined.features
+    if reference is None or current is None:
+        return ()
+    moved = [
+        (result.value, result.name.removeprefix(DRIFT))
+        for result in results
+        if result.name.startswith(DRIFT) and result.value is not None
+    ]
+    worst = sorted(moved, key=lambda one: -one[0])[:MOST_COLUMNS]
+    drawn = (
+        attempted("drift", partial(_histogram, name, psi, reference, current), None)
+        for psi, name in worst
+    )
+    return tuple(one for one in drawn if one is not None)
+
+
+def _histogram(
+    name: str, psi: float, reference: pd.DataFrame, current: pd.DataFrame
+) -> Histogram | None:
+    before, after = reference[name], current[name]
+    if is_numeric(before) and is_numeric(after) and before.nunique() > _BINS:
+        bins, counts = _of_numbers(before, after)
+    else:
+        bins, counts = _of_levels(before, after)
+    shares = [_shares(each) for each in counts]
+    return Histogram(name, psi, tuple(bins), *shares) if bins else None
+
+
+def _of_numbers(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
+    """Ten bins of equal width without the outermost hundredths, which the end bins take in."""
+    columns = [each.to_numpy(dtype=float, na_value=np.nan) for each in (before, after)]
+    known = [each[np.isfinite(each)] for each in columns]
+    low, high = np.percentile(np.concatenate(known), _OUTER)
+    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    counts = [np.histogram(np.clip(each, low, high), edges)[0].tolist() for each in known]
+    middles = [f"{middle:.3g}" for middle in (edges[:-1] + edges[1:]) / 2]
+    gaps = [len(each) - len(there) for each, there in zip(columns, known, strict=True)]
+    return _with_others(middles, counts, "missing", gaps)
+
+
+def _of_levels(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
+    """The commonest values by name, all others together."""
+    tallies = [each.dropna().value_counts() for each in (before, after)]
+    both = tallies[0].add(tallies[1], fill_value=0).sort_values(ascending=False)
+    named = list(both[both >= FEWEST_OF_A_LEVEL].index[:MOST_LEVELS])
+    counts = [[int(tally.get(level, 0)) for level in named] for tally in tallies]
+    others = [int(tally.sum()) - sum(row) for tally, row in zip(tallies, counts, strict=True)]
+    bins, counts = _with_others([str(level) for level in named], counts, "others", others)
+    gaps = [int(each.isna().sum()) for each in (before, after)]
+    return _with_others(bins, counts, "missing", gaps)
+
+
+def _with_others(
+    bins: list[str], counts: list[list[int]], name: str, more: Sequence[int]
+) -> tuple[list[str], list[list[int]]]:
+    if not any(more):
+        return bins, counts
+    return [*bins, name], [[*row, extra] for row, extra in zip(counts, more, strict=True)]
+
+
+def _shares(counts: Sequence[int]) -> Numbers:
+    total = sum(counts)
+    return tuple(count / total if total else 0.0 for count in counts)
+
+
+def groups_of(examined: Examined, limits: FairnessLimits | None) -> tuple[Group, ...]:
+    """Each group's rates, where fairness was checked; groups that are too small are left out."""
+    if limits is None or examined.task != "binary" or examined.scores is None:
+        return ()
+    labels, groups = examined.labels, examined.sensitive.get(limits.attribute)
+    if labels is None or groups is None:
+        return ()
+    column = pd.Series(groups).reset_index(drop=True)
+    if column.isna().any():
+        return ()
+    is_kept = (~column.isin(too_small(labels, column, limits))).to_numpy()
+    return _rates(labels[is_kept], predicted_classes(examined.scores)[is_kept], column[is_kept])
+
+
+def _rates(labels: Array, decided: Array, column: pd.Series) -> tuple[Group, ...]:
+    if not len(labels):
+        return ()
+    rates = MetricFrame(
+        metrics={
+            "n": count,
+            "selected": selection_rate,
+            "true_positive": true_positive_rate,
+            "false_positive": false_positive_rate,
+        },
+        y_true=labels,
+        y_pred=decided,
+        sensitive_features=column.to_numpy(),
+    ).by_group.sort_values("n", ascending=False)
+    return tuple(
+        Group(
+            str(name),
+            int(row["n"]),
+            float(row["selected"]),
+            float(row["true_positive"]),
+            float(row["false_positive"]),
+        )
+        for name, row in rates.head(MOST_GROUPS).iterrows()
+    )

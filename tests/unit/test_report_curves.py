@@ -1,0 +1,191 @@
+"""What the report draws of scores and rows: few numbers, scikit-learn's, and of no single row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, roc_auc_score
+from structlog.testing import capture_logs
+
+from handlers.checks import CheckResult
+from handlers.checks.fairness import FairnessLimits
+from handlers.checks.suite import Suite
+from handlers.report.curves import Curves
+from tests.unit.report_support import binary_rows, drawn, examined
+
+
+def test_the_curves_of_both_versions_are_those_of_scikit_learn():
+    labels, good, worse = binary_rows()
+
+    curves = drawn(examined("binary", labels, good, worse))
+
+    assert [curve.version for curve in curves.roc] == ["7", "6"]
+    areas = [curve.summary for curve in curves.roc]
+    assert areas == pytest.approx([roc_auc_score(labels, each) for each in (good, worse)])
+    averages = [curve.summary for curve in curves.precision_recall]
+    assert averages == pytest.approx(
+        [average_precision_score(labels, each) for each in (good, worse)]
+    )
+    observed, predicted = calibration_curve(labels, good, n_bins=10, strategy="quantile")
+    assert curves.calibration[0].x == pytest.approx(predicted)
+    assert curves.calibration[0].y == pytest.approx(observed)
+    assert curves.positives == pytest.approx(labels.mean())
+
+
+def test_a_million_rows_keep_few_points_of_the_same_curve():
+    labels, good, worse = binary_rows(1_000_000)
+
+    curves = drawn(examined("binary", labels, good, worse))
+
+    for curve in (*curves.roc, *curves.precision_recall):
+        assert 400 <= len(curve.x) <= 500
+    roc = curves.roc[0]
+    assert np.trapezoid(roc.y, roc.x) == pytest.approx(roc.summary, abs=1e-4)
+    assert (roc.x[0], roc.y[0], roc.x[-1], roc.y[-1]) == (0, 0, 1, 1)
+
+
+def test_constant_scores_are_drawn_as_chance():
+    labels = binary_rows()[0]
+
+    curves = drawn(examined("binary", labels, np.full(2000, 0.3)))
+
+    assert curves.roc[0].summary == 0.5
+    assert curves.calibration[0].x == pytest.approx([0.3])
+    assert curves.calibration[0].y == pytest.approx([labels.mean()])
+
+
+def test_labels_of_one_class_have_no_roc():
+    curves = drawn(examined("binary", np.zeros(100, dtype=int), np.linspace(0, 1, 100)))
+
+    assert (curves.roc, curves.precision_recall) == ((), ())
+
+
+def test_scores_that_are_no_probabilities_are_not_calibrated():
+    labels, good, _ = binary_rows()
+
+    curves = drawn(examined("binary", labels, good * 10 - 5))
+
+    assert curves.roc[0].summary == pytest.approx(roc_auc_score(labels, good))
+    assert curves.calibration == ()
+
+
+def test_a_version_that_answers_nan_is_left_out_and_the_other_is_not():
+    labels, good, worse = binary_rows()
+    worse[7] = np.nan
+
+    curves = drawn(examined("binary", labels, good, worse))
+
+    assert [curve.version for curve in curves.roc] == ["7"]
+
+
+def test_no_point_of_calibration_stands_for_fewer_than_ten_rows():
+    labels = np.tile([0, 1], 500)
+    scores = np.full(1000, 0.5)
+    scores[:3] = [0.1, 0.2, 0.9]  # three people who are told apart from all others
+
+    curves = drawn(examined("binary", labels, scores))
+
+    assert len(curves.calibration[0].x) == 1
+
+
+def test_more_classes_are_calibrated_by_the_likeliest_and_confused():
+    labels = np.repeat([0, 1, 2], 100)
+    scores = np.full((300, 3), 0.1)
+    scores[np.arange(300), labels] = 0.8
+    scores[:50] = [0.1, 0.8, 0.1]  # half of class 0 is taken for class 1
+
+    curves = drawn(examined("multiclass", labels, scores))
+
+    (confusion,) = curves.confusion
+    assert confusion.shares == ((0.5, 0.5, 0), (0, 1, 0), (0, 0, 1))
+    assert curves.calibration[0].x == pytest.approx([0.8])
+    assert curves.calibration[0].y == pytest.approx([250 / 300])
+    assert curves.roc == ()
+
+
+def test_a_regression_is_drawn_in_bins_of_many_rows():
+    generator = np.random.default_rng(0)
+    labels = generator.normal(100, 20, 2000)
+    close, far = labels + generator.normal(0, 2, 2000), labels + generator.normal(5, 10, 2000)
+
+    curves = drawn(examined("regression", labels, close, far))
+
+    assert [band.version for band in curves.fit] == ["7", "6"]
+    mine = curves.fit[0]
+    assert len(mine.predicted) == 20
+    assert mine.predicted == tuple(sorted(mine.predicted))
+    assert np.abs(np.subtract(mine.middle, mine.predicted)).max() < 2
+    assert all(low < high for low, high in zip(mine.low, mine.high, strict=True))
+    assert curves.residuals is not None
+    (_, narrow), (_, wide) = curves.residuals.shares
+    assert [sum(narrow), sum(wide)] == pytest.approx([1, 1])
+    assert max(narrow) > 2 * max(wide)
+
+
+def moved(name: str, psi: float) -> CheckResult:
+    return CheckResult(f"drift.{name}", "fail", psi, 0.2, 2000)
+
+
+def test_the_columns_that_moved_most_are_drawn_with_all_their_rows():
+    generator = np.random.default_rng(0)
+    reference = pd.DataFrame({f"x{n}": generator.normal(size=2000) for n in range(6)})
+    current = reference.assign(x5=reference["x5"] + 2)
+    current.loc[:499, "x5"] = np.nan
+    results = [moved(f"x{n}", n / 10) for n in range(6)]
+    labels, good, _ = binary_rows()
+
+    of = examined("binary", labels, good, features=current, reference=reference)
+    histograms = drawn(of, *results).drift
+
+    assert [one.column for one in histograms] == ["x5", "x4", "x3", "x2"]
+    assert histograms[0].bins[-1] == "missing"
+    assert histograms[0].current[-1] == 0.25
+    assert histograms[0].reference[-1] == 0
+    for one in histograms:
+        assert [sum(one.reference), sum(one.current)] == pytest.approx([1, 1])
+
+
+def test_values_that_few_rows_have_are_not_named():
+    people = pd.DataFrame({"name": [f"person {n}" for n in range(1990)] + ["nobody"] * 10})
+    labels, good, _ = binary_rows()
+
+    of = examined("binary", labels, good, features=people, reference=people)
+    (histogram,) = drawn(of, moved("name", 0.3)).drift
+
+    assert histogram.bins == ("nobody", "others")
+    assert histogram.current == pytest.approx((0.005, 0.995))
+
+
+def test_groups_have_fairlearns_rates_and_small_ones_are_left_out():
+    labels, decided = np.tile([0, 1], 600), np.tile([0.0, 1.0, 1.0, 1.0], 300)
+    groups = ["a"] * 600 + ["b"] * 590 + ["c"] * 10
+
+    of = examined("binary", labels, decided, sensitive={"half": groups})
+    curves = drawn(of, suite=Suite(fairness=FairnessLimits("half")))
+
+    assert curves.attribute == "half"
+    assert [(one.name, one.n) for one in curves.groups] == [("a", 600), ("b", 590)]
+    first = curves.groups[0]
+    assert (first.selected, first.true_positive, first.false_positive) == (0.75, 1.0, 0.5)
+
+
+def test_groups_that_nobody_asked_about_are_not_looked_at():
+    labels, good, _ = binary_rows()
+
+    curves = drawn(examined("binary", labels, good, sensitive={"half": ["a", "b"] * 1000}))
+
+    assert curves.groups == ()
+
+
+def test_what_cannot_be_computed_is_left_out_with_a_warning():
+    labels, good, _ = binary_rows()
+
+    with capture_logs() as logs:
+        curves = drawn(examined("binary", labels[:-1], good))
+
+    assert (curves.roc, curves.calibration) == ((), ())
+    assert {(one["event"], one["log_level"]) for one in logs} == {("report_part_failed", "warning")}
+
+
+def test_without_scores_there_is_nothing_to_draw():
+    assert drawn(examined("binary", np.array([]), np.array([]))) == Curves()
