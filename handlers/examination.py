@@ -109,7 +109,8 @@ def _examine(
         examined = examined_of(policy, rows, candidate, scored, other)
         results = [_unasked(result) for result in run_suite(examined, suite_of(policy))]
     holdout = _use(services, rows, candidate)
-    found = Examination(tuple(results), None, holdout, files.sha256, tools.sandbox.level)
+    level, made_with = tools.sandbox.level, model.info.made_with
+    found = Examination(tuple(results), None, holdout, files.sha256, level, made_with)
     when = policy.promote.when
     if champion is None or other is None or when is None or when.compare == "logged":
         return found

@@ -5,7 +5,7 @@ Imports no numbers; :mod:`handlers.examination` computes.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from handlers.checks import CheckResult
@@ -63,7 +63,8 @@ class OnHoldout:
 class Examination:
     """Every check of one version, and how it compares with Production, if both could be scored.
 
-    ``model_sha256`` is of the version's files; ``level`` the sandbox's.
+    ``model_sha256`` is of the version's files; ``level`` the sandbox's; ``made_with`` the Python
+    and libraries that the files name, which lineage records.
     """
 
     results: tuple[CheckResult, ...]
@@ -71,6 +72,7 @@ class Examination:
     holdout: HoldoutUse | None = None
     model_sha256: str = ""
     level: str = ""
+    made_with: Mapping[str, str] = field(default_factory=dict)
 
     def having(self, status: str) -> list[CheckResult]:
         """The checks that ended so."""
