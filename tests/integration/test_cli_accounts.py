@@ -106,3 +106,18 @@ def test_versions_are_listed_up_to_a_limit_with_a_way_on(here: Receiver):
 
     assert [item["version"] for item in page["items"]] == ["3", "2"]
     assert page["next_cursor"] == "2"
+
+
+def test_a_list_of_versions_goes_on_where_it_ended_and_all_is_all(here: Receiver):
+    for number in ("1", "2", "3"):
+        here.deliver(created(number))
+
+    first = run("models", "versions", "fraud", "--limit", "2")
+    rest = run("models", "versions", "fraud", "--cursor", "2", "--json").json
+    everything = run("models", "versions", "fraud", "--limit", "1", "--all", "--json").json
+    wrong = run("models", "versions", "fraud", "--cursor", "x")
+
+    assert "There are more: --all, or --cursor 2" in first.all
+    assert ([each["version"] for each in rest["items"]], rest["next_cursor"]) == (["1"], None)
+    assert [each["version"] for each in everything["items"]] == ["3", "2", "1"]
+    assert wrong.code == 2
