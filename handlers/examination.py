@@ -122,7 +122,8 @@ def _examine(
         results = [_unasked(result) for result in run_suite(examined, suite)]
     curves = curves_of(examined, suite, results, model.info.classes) if is_drawn else Curves()
     holdout = _use(services, rows, candidate)
-    found = Examination(tuple(results), None, holdout, files.sha256, tools.sandbox.level, curves)
+    level, made_with = tools.sandbox.level, model.info.made_with
+    found = Examination(tuple(results), None, holdout, files.sha256, level, made_with, curves)
     when = policy.promote.when
     if champion is None or other is None or when is None or when.compare == "logged":
         return found

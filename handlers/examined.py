@@ -84,8 +84,9 @@ class OnHoldout:
 class Examination:
     """Every check of one version, and how it compares with Production, if both could be scored.
 
-    ``model_sha256`` is of the version's files; ``level`` the sandbox's; ``curves`` are for the
-    report alone, and no event carries them.
+    ``model_sha256`` is of the version's files; ``level`` the sandbox's; ``made_with`` the Python
+    and libraries that the files name, which lineage records; ``curves`` are for the report alone,
+    and no event carries them.
     """
 
     results: tuple[CheckResult, ...]
@@ -93,6 +94,7 @@ class Examination:
     holdout: HoldoutUse | None = None
     model_sha256: str = ""
     level: str = ""
+    made_with: Mapping[str, str] = field(default_factory=dict)
     curves: Curves = field(default_factory=Curves, compare=False, repr=False)
 
     def having(self, status: str) -> list[CheckResult]:

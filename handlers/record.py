@@ -26,11 +26,16 @@ def data_version(tags: Mapping[str, str]) -> str:
     return next((tags[key].strip() for key in DATA_TAGS if tags.get(key, "").strip()), "")
 
 
-def lineage_record(evidence: Evidence, tags: Mapping[str, str]) -> dict[str, Any]:
+def lineage_record(
+    evidence: Evidence, tags: Mapping[str, str], made_with: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Where the version came from: flat facts, and params, inputs, environment, copied_from, data.
 
-    ``cut`` maps each part that was too large to the number of entries left out.
+    ``made_with``: Python and libraries that the model's files name, where an examination read them;
+    what a run says goes before. ``cut`` maps each part that was too large to the number of entries
+    left out.
     """
+    environment = {**(made_with or {}), **evidence.environment}
     claims = {key: _short(tags[key]) for key in DATA_TAGS if tags.get(key, "").strip()}
     parts: dict[str, Any] = {
         "params": _first(evidence.params, MAX_PARAMS),
@@ -38,14 +43,14 @@ def lineage_record(evidence: Evidence, tags: Mapping[str, str]) -> dict[str, Any
             {key: _short(value) for key, value in asdict(used).items() if value}
             for used in evidence.inputs[:MAX_INPUTS]
         ],
-        "environment": _first(evidence.environment, MAX_LIBRARIES),
+        "environment": _first(environment, MAX_LIBRARIES),
         "data": claims,
         "copied_from": evidence.copied_from,
     }
     sizes = {
         "params": len(evidence.params) - MAX_PARAMS,
         "inputs": len(evidence.inputs) - MAX_INPUTS,
-        "environment": len(evidence.environment) - MAX_LIBRARIES,
+        "environment": len(environment) - MAX_LIBRARIES,
     }
     parts["cut"] = {part: more for part, more in sizes.items() if more > 0}
     flat = {key: _short(value) for key, value in evidence.lineage.items()}

@@ -233,7 +233,7 @@ def _ended(
         Measured(judged.version.version, judged.metrics),
         metric=when.metric if when else next(iter(services.policy.require.metrics), None),
     )
-    told = {**_looked_at(judged), **(found.as_data() if found else {})}
+    told = {**_looked_at(judged, found), **(found.as_data() if found else {})}
     return Done(events=(verdict_event(kind, event, services, decision, told),))
 
 
@@ -245,7 +245,7 @@ def _validated(
         model=event.model,
         version=event.version,
         data={
-            **_looked_at(judged),
+            **_looked_at(judged, examination),
             "policy": services.policy.ref,
             "mode": str(services.mode),
             "passed_over": _passed_over(judged, examination),
@@ -261,9 +261,10 @@ def _passed_over(judged: Judged, examination: Examination | None) -> list[str]:
     return gates + [f"{one.name}: {one.detail}" for one in results if one.status in NOT_PASSED]
 
 
-def _looked_at(judged: Judged) -> dict[str, Any]:
+def _looked_at(judged: Judged, examination: Examination | None) -> dict[str, Any]:
     """What the judgement looked at, as its event keeps it, however it ended."""
     version, evidence = judged.version, judged.evidence
+    made_with = examination.made_with if examination else {}
     return {
         "gates": [gate.as_dict() for gate in judged.gates],
         "metrics": {
@@ -274,6 +275,6 @@ def _looked_at(judged: Judged) -> dict[str, Any]:
         "found": found_record(evidence, judged.metrics),
         "found_more": found_more(evidence),
         "run_id": version.run_id,
-        "lineage": lineage_record(evidence, version.tags),
+        "lineage": lineage_record(evidence, version.tags, made_with),
         **({"report": judged.report} if judged.report else {}),
     }

@@ -536,8 +536,8 @@ class ModelFacts:
     classifier's, in the order of its probabilities, as text; None for anything else.
     ``input_columns``: names and MLflow types of its signature, None without one; a column
     without a name is called by its position; ``optional_columns``: those that may be left out.
-    ``requirements``: library to version, as recorded when it was logged; ``libraries``: the
-    versions that it was loaded with.
+    ``requirements``: library to version, as recorded when it was logged, and ``python_version``
+    then; ``libraries``: the versions that it was loaded with.
     """
 
     flavor: str
@@ -546,6 +546,13 @@ class ModelFacts:
     requirements: Mapping[str, str] = field(default_factory=dict)
     libraries: Mapping[str, str] = field(default_factory=dict)
     optional_columns: frozenset[str] = frozenset()
+    python_version: str = ""
+
+    @property
+    def made_with(self) -> dict[str, str]:
+        """Python and the libraries that it was logged with, as far as its files say."""
+        python = {"python": self.python_version} if self.python_version else {}
+        return {**python, **self.requirements}
 
 
 class SandboxedModel(Protocol):

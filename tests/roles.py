@@ -191,6 +191,10 @@ class Roles:
         """Versions that the journal knows of."""
         return self._versions(model, "model_version.created")
 
+    def validated(self, model: str) -> list[str]:
+        """Versions that passed their gates and checks, in order."""
+        return self._versions(model, "model_version.validated")
+
     def promoted(self, model: str) -> list[str]:
         """Versions that were promoted, in order."""
         return self._versions(model, "model_version.promoted")

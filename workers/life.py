@@ -109,15 +109,24 @@ class WorkerProcess:
         self._stop_claiming()
         threading.Thread(target=self._end, daemon=True).start()
 
+    def end_child(self, **_: Any) -> None:
+        """The last thing of a forked child: what it started ends with it."""
+        self._close_runner()
+
     def leave(self) -> None:
-        """The last thing of a process that ends by itself: its row goes."""
+        """The last thing of a process that ends by itself: what it started ends, its row goes."""
         if os.getpid() == self._pid:
+            self._close_runner()
             self._presence.close()
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _start_runner(self) -> None:
         self._runner = self._make_runner(self._settings, Hinter(self._app))
+
+    def _close_runner(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
 
     def _stop_claiming(self) -> None:
         self._cut_lifeline()
@@ -167,10 +176,10 @@ class WorkerProcess:
         os.read(self._lifeline, 1)
         if self._runner is not None:
             self._runner.stop()
-        if not self._hand_back():
-            os._exit(0)
-        while os.getppid() == parent:
-            time.sleep(PARENT_CHECK_SECONDS)
+        if self._hand_back():
+            while os.getppid() == parent:
+                time.sleep(PARENT_CHECK_SECONDS)
+        self._close_runner()
         os._exit(0)
 
 

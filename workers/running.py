@@ -52,6 +52,7 @@ class Runner:
     """Everything a worker process needs to run dispatches; shared by its threads.
 
     ``known`` names its handlers (None: all); what a newer Steward dispatches to others is left.
+    ``end_services`` ends what the services started, with the process.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Runner:
         hint: Callable[[Sequence[Hint]], None],
         lease_seconds: float,
         known: Collection[str] | None = None,
+        end_services: Callable[[], None] | None = None,
     ) -> None:
         self._journal = journal
         self._owner = owner
@@ -72,6 +74,7 @@ class Runner:
         self._hint = hint
         self._lease_seconds = lease_seconds
         self._known = known
+        self._end_services = end_services
         # By dispatch and token: after a hang, the same process may hold a dispatch a second time.
         self._held: dict[tuple[str, int], _Held] = {}
         self._claiming = 0
@@ -112,6 +115,12 @@ class Runner:
                 self._log.info("dispatch_handed_back", dispatch_id=claimed.work.dispatch_id)
             except StewardError as error:
                 self._log.warning("release_failed", error=str(error))
+
+    def close(self) -> None:
+        """Claim nothing more, and end what the services started; the process ends next."""
+        self.stop()
+        if self._end_services is not None:
+            self._end_services()
 
     @property
     def is_idle(self) -> bool:

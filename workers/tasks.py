@@ -8,7 +8,12 @@ from importlib import import_module
 from typing import Any, cast
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_shutting_down
+from celery.signals import (
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_shutting_down,
+)
 
 from handlers import LANES, PER_CHANNEL, QUEUES, ROUTES
 from steward.broker import Hinter, celery_app
@@ -34,14 +39,16 @@ def handler_named(name: str) -> Handler:
 def make_runner(settings: Settings, hint: Hinter) -> Runner:
     """A runner on real clients, for this process."""
     journal = open_journal(settings, ROUTING)
+    services = ServicesFactory(settings, journal)
     return Runner(
         journal,
         owner=process_name("worker"),
         handlers=handler_named,
-        services_for=ServicesFactory(settings, journal),
+        services_for=services,
         hint=hint.send,
         lease_seconds=settings.lease_seconds,
         known=HANDLERS,
+        end_services=services.close,
     )
 
 
@@ -65,6 +72,7 @@ def create_app(settings: Settings, queue: str) -> tuple[Celery, WorkerProcess]:
         registry(settings)  # imports MLflow once, before the forks that share it
         gc.freeze()
         worker_process_init.connect(process.begin_child, weak=False)
+        worker_process_shutdown.connect(process.end_child, weak=False)
     worker_shutting_down.connect(process.end_soon, weak=False)
     return app, process
 

@@ -108,20 +108,20 @@ def _print_lineage(found: Document) -> None:
     _group("tags", found["tags"].items())
     _group("data", _data(found["data"]))
     _group("code", found["code"].items())
-    _group("environment", found["environment"].items())
+    _group("environment", found["environment"].items(), none=found.get("environment_note"))
     for part, more in found["cut"].items():
         tables.say(f"{more} more {part} were too many to keep.")
     if found["found_more"]:
         tables.say(f"{found['found_more']} more metrics were too many to keep.")
 
 
-def _group(name: str, pairs: Iterable[tuple[str, Any]]) -> None:
+def _group(name: str, pairs: Iterable[tuple[str, Any]], *, none: str | None = None) -> None:
     tables.heading(TITLES[name])
     listed = list(pairs)
     if listed:
         tables.facts((key, "(empty)" if value == "" else value) for key, value in listed)
     else:
-        tables.say("none recorded", indent="  ")
+        tables.say(none or "none recorded", indent="  ")
 
 
 def _metric(row: Document, logged_as: str | None = None) -> str:
@@ -146,6 +146,8 @@ def _print_comparison(found: Document, *, is_short: bool) -> None:
     for each in found["versions"]:
         if each["note"]:
             tables.say(f"Version {each['version']}: {each['note']}")
+        if each.get("environment_note"):
+            tables.say(f"Version {each['version']}: environment {each['environment_note']}.")
     differing = 0
     for group, rows in found["groups"].items():
         shown = [row for row in rows if row["differs"] or not is_short]

@@ -1,12 +1,13 @@
 """``steward models versions``: a model's versions by metric, tag and verdict."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from handlers.approval_tags import DETAILS
 from steward.cli import options, tables
-from steward.cli.api_client import connect
+from steward.cli.api_client import Api, connect
 from steward.cli.lookup import PAGE, get_model
 
 SHOWN_METRICS = 4
@@ -29,6 +30,8 @@ def versions(
         typer.Option(help="waiting, held, rejected, promoted, rolled_back ...; none: not judged."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
@@ -40,28 +43,34 @@ def versions(
         "metric": metric,
         "tag": tag,
         "verdict": verdict,
-        "limit": min(limit, PAGE),
     }
-    items: list[dict[str, Any]] = []
-    cursor: str | None = None
     with connect(ctx.obj) as api:
-        while len(items) < limit:
-            page = get_model(api, model, "versions", params={**params, "cursor": cursor})
-            items += page["items"]
-            cursor = page["next_cursor"]
-            if cursor is None:
-                break
-    left, items = items[limit:], items[:limit]
+        items, following = _pages(api, model, params, cursor, None if all_ else limit)
     if as_json:
-        following = items[-1]["version"] if left else cursor
         tables.as_json({"items": items, "next_cursor": following})
     else:
-        _print(items, is_more=bool(left or cursor))
+        _print(items)
+        if following:
+            typer.echo(f"There are more: --all, or --cursor {following}", err=True)
     if not items:
         raise typer.Exit(1)
 
 
-def _print(items: list[dict[str, Any]], *, is_more: bool) -> None:
+def _pages(
+    api: Api, model: str, params: Mapping[str, Any], cursor: str | None, limit: int | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    items: list[dict[str, Any]] = []
+    while True:
+        wanted = PAGE if limit is None else min(limit - len(items), PAGE)
+        asked = {**params, "cursor": cursor, "limit": wanted}
+        page = get_model(api, model, "versions", params=asked)
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None or (limit is not None and len(items) >= limit):
+            return items, cursor
+
+
+def _print(items: list[dict[str, Any]]) -> None:
     if not items:
         typer.echo("No version matches.")
         return
@@ -83,8 +92,6 @@ def _print(items: list[dict[str, Any]], *, is_more: bool) -> None:
             for item in items
         ],
     )
-    if is_more:
-        typer.echo("There are more: raise --limit.", err=True)
 
 
 def _metrics(item: dict[str, Any]) -> str:

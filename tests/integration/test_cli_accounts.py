@@ -62,7 +62,7 @@ def test_lineage_prints_each_kind_and_says_what_is_not_recorded(here: Receiver):
     assert told.code == 0
     assert "cards (training)  d1" in told.out
     assert "0.8 (logged as test_auc) on holdout" in told.out
-    assert told.out.split("Environment")[1].strip() == "none recorded"
+    assert told.out.split("Environment")[1].strip().startswith("not recorded: the policy runs")
     assert run("lineage", "fraud", "1", "--json").json["params"] == {"C": "1"}
     assert unknown.code == 1
     assert "Steward knows no version 9 of fraud; its versions are 1." in unknown.err
@@ -106,3 +106,18 @@ def test_versions_are_listed_up_to_a_limit_with_a_way_on(here: Receiver):
 
     assert [item["version"] for item in page["items"]] == ["3", "2"]
     assert page["next_cursor"] == "2"
+
+
+def test_a_list_of_versions_goes_on_where_it_ended_and_all_is_all(here: Receiver):
+    for number in ("1", "2", "3"):
+        here.deliver(created(number))
+
+    first = run("models", "versions", "fraud", "--limit", "2")
+    rest = run("models", "versions", "fraud", "--cursor", "2", "--json").json
+    everything = run("models", "versions", "fraud", "--limit", "1", "--all", "--json").json
+    wrong = run("models", "versions", "fraud", "--cursor", "x")
+
+    assert "There are more: --all, or --cursor 2" in first.all
+    assert ([each["version"] for each in rest["items"]], rest["next_cursor"]) == (["1"], None)
+    assert [each["version"] for each in everything["items"]] == ["3", "2", "1"]
+    assert wrong.code == 2

@@ -1,6 +1,7 @@
 """Real models of scikit-learn's breast cancer data, examined in the sandbox on a real registry."""
 
 import json
+import platform
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from steward.events import EventType, ModelRef
-from steward.journal import deliveries, history
+from steward.journal import deliveries, history, queries
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.ports import Hint
@@ -97,6 +98,15 @@ class Clinic:
         while self.hints:
             self.runner.run(self.hints.pop(0).dispatch_id)
 
+    def environment(self, version: str) -> dict[str, str]:
+        """What its judgement recorded of the model's Python and libraries."""
+        with self.journal.read() as connection:
+            (judged,) = queries.events_of(
+                connection, self.model, version=version, types=(EventType.VALIDATED,)
+            )
+        recorded: dict[str, str] = judged.data["lineage"]["environment"]
+        return recorded
+
     def verdict(self, version: str) -> tuple[str, str, str]:
         """Verdict, code, reasons."""
         with self.journal.read() as connection:
@@ -168,6 +178,8 @@ def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
     with tracking_to(clinic.server):
         report = mlflow.artifacts.load_text(f"runs:/{held.run_id}/validation/report.json")
     assert json.loads(report)["comparison"]["champion"] == first
+    made_with = {"python": platform.python_version(), "scikit-learn": sklearn.__version__}
+    assert made_with.items() <= clinic.environment(second).items()
 
 
 @pytest.mark.parametrize("clinic", [{"margin": "0.02"}], indirect=True)

@@ -69,5 +69,7 @@ def page_of(
     holdout: HoldoutUse | None = USE,
 ) -> Page:
     """The page about version 7, read strictly."""
-    found = Examination(results or (PASSED,), compared, holdout, "b" * 64, "L2", curves or Curves())
+    found = Examination(
+        results or (PASSED,), compared, holdout, "b" * 64, "L2", curves=curves or Curves()
+    )
     return Page.read(render(Subject(model, "7", POLICY, AT), found))

@@ -1,5 +1,6 @@
 """Versions side by side: what each recorded lines up, and what differs is marked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,3 +85,18 @@ def test_datasets_of_older_events_are_read():
         {"name": "cards", "digest": "d1"},
         {"name": "holdout", "digest": "d2"},
     ]
+
+
+def test_an_environment_that_is_not_recorded_says_why():
+    lineage = {"run_id": "r1"}
+
+    without = origin_of(judged(lineage=lineage), {})["environment_note"]
+    stopped = origin_of(judged(lineage=lineage, checks=[{"name": "loading"}]), {})
+    by_gates = origin_of(replace(judged(lineage=lineage), type=EventType.REJECTED), {})
+    recorded = origin_of(judged(lineage=lineage | {"environment": {"python": "3.11"}}), {})
+
+    assert "the policy runs no checks" in without
+    assert "before the model's files told it" in stopped["environment_note"]
+    assert "before a check opened" in by_gates["environment_note"]
+    assert recorded["environment_note"] is None
+    assert origin_of(None, {})["environment_note"] is None

@@ -32,6 +32,14 @@ def test_lineage_keeps_code_data_parameters_and_what_it_was_copied_from():
     }
 
 
+def test_what_the_models_files_name_is_the_environment_where_the_run_says_nothing():
+    evidence = Evidence(lineage={"run_id": "r1"}, environment={"python": "3.11.9"})
+
+    kept = lineage_record(evidence, {}, {"python": "3.11.7", "scikit-learn": "1.5.2"})
+
+    assert kept["environment"] == {"python": "3.11.9", "scikit-learn": "1.5.2"}
+
+
 def test_too_much_is_cut_and_says_so():
     params = {f"p{number:04}": "x" * 6000 for number in range(MAX_PARAMS + 7)}
 

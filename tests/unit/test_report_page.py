@@ -253,7 +253,7 @@ def test_the_page_fetches_nothing_and_may_run_nothing():
 def test_the_same_examination_is_the_same_page():
     labels, good, worse = binary_rows()
     curves = drawn(examined("binary", labels, good, worse))
-    found = Examination((PASSED,), compared(), USE, "b" * 64, "L2", curves)
+    found = Examination((PASSED,), compared(), USE, "b" * 64, "L2", curves=curves)
     subject = Subject("fraud", "7", POLICY, AT)
 
     assert render(subject, found) == render(subject, found)
@@ -265,7 +265,7 @@ def test_a_million_rows_and_many_columns_are_a_small_file():
     frame = pd.DataFrame({f"column number {n}": generator.normal(size=1000) for n in range(200)})
     results = check_drift(frame, frame + 0.1, DriftLimits())
     of = examined("binary", labels, good, worse, features=frame + 0.1, reference=frame)
-    found = Examination(results, compared(), USE, "b" * 64, "L2", drawn(of, *results))
+    found = Examination(results, compared(), USE, "b" * 64, "L2", curves=drawn(of, *results))
 
     content = render(Subject("fraud", "7", POLICY, AT), found)
 

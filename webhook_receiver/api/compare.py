@@ -65,6 +65,7 @@ def compare(
                 "is_production": known.production == version,
                 "verdict": verdict_of(verdict),
                 "note": origin["note"],
+                "environment_note": origin["environment_note"],
                 "cut": origin["cut"],
             }
             for version, verdict, origin in zip(chosen, verdicts, origins, strict=True)

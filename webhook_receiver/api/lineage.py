@@ -38,6 +38,7 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN
             },
             "code": {"git_commit": "3f9a11c", "source_name": "train.py", "user": "ada"},
             "environment": {"python": "3.11.7", "sklearn": "1.5.2"},
+            "environment_note": None,
             "run": {"run_id": "8c1f0e6b2d3a4f5e9a7b6c5d4e3f2a1b", "parent_run": "0a1b2c3d"},
             "copied_from": None,
             "cut": {},
@@ -50,7 +51,8 @@ def show_lineage(
 ) -> dict[str, Any]:
     """Recorded when the version was judged; `tags` are those observed now.
 
-    `cut` counts what was too much to keep; `note` says why nothing was recorded.
+    `cut` counts what was too much to keep; `note` says why nothing was recorded,
+    `environment_note` why no environment.
     """
     known = find_model(room, caller, place.model(name))
     with room.journal.read() as connection:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.approval_tags import DETAILS
-from steward.events import Event
+from steward.events import Event, EventType
 
 OWN_TAGS = "steward."
 _CODE = ("git_commit", "git_branch", "git_repo", "source_name", "user")
@@ -17,6 +17,9 @@ _NOT_RECORDED = (
     "No judgement has recorded where this version came from; only its tags are known. "
     "A version is judged when it is registered under a policy, or when its evidence changes."
 )
+_NO_CHECKS = "not recorded: the policy runs no checks, so nobody opened the model's files"
+_AT_THE_GATES = "not recorded: the judgement ended before a check opened the model's files"
+_NOT_OPENED = "not recorded: the examination ended before the model's files told it"
 
 
 def origin_of(judgement: Event | None, tags: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,11 +39,21 @@ def origin_of(judgement: Event | None, tags: Mapping[str, Any]) -> dict[str, Any
         "data": {"inputs": lineage.get("inputs") or _plain_inputs(lineage), "tags": claims},
         "code": {key: lineage[key] for key in _CODE if lineage.get(key)},
         "environment": lineage.get("environment") or {},
+        "environment_note": _why_no_environment(judgement) if lineage else None,
         "run": {key: lineage[key] for key in _RUN if lineage.get(key)},
         "copied_from": lineage.get("copied_from"),
         "cut": lineage.get("cut") or {},
     }
     return told
+
+
+def _why_no_environment(judgement: Event | None) -> str | None:
+    """MLflow 3 keeps versions of libraries in the model's files alone, which checks alone open."""
+    if judgement is None or judgement.data["lineage"].get("environment"):
+        return None
+    if judgement.data.get("checks"):
+        return _NOT_OPENED
+    return _NO_CHECKS if judgement.type == EventType.VALIDATED else _AT_THE_GATES
 
 
 def side_by_side(origins: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

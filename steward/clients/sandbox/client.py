@@ -25,6 +25,7 @@ from steward.policy.sandbox import Level
 from steward.ports import ModelFiles, SandboxedModel, SandboxLimits
 
 START_SECONDS = 120.0
+CLOSE_SECONDS = 1.0
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _SET_VARIABLES = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -79,11 +80,18 @@ class ProcessSandbox:
             model.close()
 
     def close(self) -> None:
-        """End the runner; models that are open end with it."""
-        with self._lock:
+        """End the runner; models that are open end with it.
+
+        One that is only starting is not waited for: it ends with this process.
+        """
+        if not self._lock.acquire(timeout=CLOSE_SECONDS):
+            return
+        try:
             runner, self._runner = self._runner, None
             if runner is not None:
                 runner.close()
+        finally:
+            self._lock.release()
 
     def _warm(self) -> "_Runner":
         if self._runner is not None and not self._runner.is_usable():

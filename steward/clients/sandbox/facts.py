@@ -24,6 +24,7 @@ def facts_of(told: Mapping[str, Any], directory: Path, libraries: Mapping[str, s
         ),
         requirements=_requirements(directory / "requirements.txt"),
         libraries=libraries,
+        python_version=str(function.get("python_version") or ""),
     )
 
 
