@@ -17,7 +17,6 @@ LARGEST_PAGE_BYTES = 500_000
 
 
 def main() -> None:
-    began = time.perf_counter()
     import handlers.examination  # what an examination imports anyway
 
     began = time.perf_counter()
@@ -56,7 +55,7 @@ def _one(n: int, seed: int) -> tuple[float, float, float, int]:
     computed = time.perf_counter()
     use = HoldoutUse("rows.parquet", "a" * 64, n, 1)
     on_holdout = OnHoldout("1", compared, use, "policy@hash")
-    found = Examination(results, on_holdout, use, "b" * 64, "L2", curves)
+    found = Examination(results, on_holdout, use, "b" * 64, "L2", curves=curves)
     policy = PolicySet.built_in().policies[0]
     content = render(Subject("fraud", "2", policy, datetime.now(UTC)), found)
     rendered = time.perf_counter()

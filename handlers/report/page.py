@@ -111,6 +111,8 @@ def _compared(subject: Subject, found: OnHoldout) -> dict[str, Any]:
     return {
         "of": found.comparison,
         "champion": found.champion,
+        "others": found.others,
+        "may_lose": subject.policy.promote.not_worse,
         "margin": margin,
         "ruling": _RULINGS[conclusion.ruling] if conclusion else "",
         "reasons": conclusion.reasons if conclusion else (found.comparison.problem,),

@@ -14,7 +14,7 @@ from handlers.checks.fairness import FairnessLimits
 from handlers.checks.suite import Suite
 from handlers.comparison import compare_auc
 from handlers.conclusion import Comparison
-from handlers.examined import Examination, OnHoldout
+from handlers.examined import BothScored, Examination, OnHoldout
 from handlers.report.curves import Confusion, Curves, Group, Histogram
 from handlers.report.page import Subject, render, verdict_of
 from tests.html_page import Page, drawing
@@ -115,6 +115,14 @@ def test_a_relative_margin_is_told_of_productions_value():
     content = render(Subject("fraud", "7", policy, AT), Examination((PASSED,), half, USE))
 
     assert 'policy asks for</th><td class="n">0.05<' in content.decode()
+
+
+def test_metrics_that_may_not_fall_stand_beside_each_other():
+    others = {"loss": BothScored("log_loss", 0.4, 0.5)}
+
+    page = page_of(compared=replace(compared(), others=others))
+
+    assert "loss (log_loss) 0.4 0.5 0.01" in page.words
 
 
 def test_a_comparison_that_could_not_be_measured_says_why():
