@@ -221,7 +221,7 @@ def test_drift_and_groups_are_drawn_with_their_numbers():
 def test_hostile_names_are_text_everywhere():
     curves = Curves(
         confusion=(Confusion("7", (HOSTILE, "b"), ((1.0, 0.0), (0.0, 1.0))),),
-        drift=(Histogram(HOSTILE, 0.3, (HOSTILE, "$x^{"), (0.5, 0.5), (0.4, 0.6)),),
+        drift=(Histogram(HOSTILE, 0.3, (HOSTILE, "$x^{$"), (0.5, 0.5), (0.4, 0.6)),),
         attribute=HOSTILE,
         groups=(Group(HOSTILE, 100, 0.5, 0.5, 0.5), Group("日本\x00\x1b[31m", 100, 0.5, 0.5, 0.5)),
     )
@@ -233,6 +233,7 @@ def test_hostile_names_are_text_everywhere():
     assert page.outside == []
     assert page.all("script") == []
     assert page.text.count(HOSTILE) > 4
+    assert all(one.isprintable() or one == "\n" for one in page.text)
     assert len(page.pictures) == 4  # each is well-formed SVG
     for image in page.all("img"):
         tags = {element.tag.rpartition("}")[2] for element in drawing(image).iter()}
