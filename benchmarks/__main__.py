@@ -5,7 +5,7 @@ from importlib import import_module
 
 NAMES = (
     *("intake", "drain", "start_delay", "heartbeats", "to_serving", "idle_poll", "memory"),
-    *("decision_quality", "sandbox"),
+    *("decision_quality", "sandbox", "report"),
     "large_journal",  # last: it takes ten minutes and 8 GB of disk
 )
 

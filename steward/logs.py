@@ -40,7 +40,15 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "alembic", "urllib3", "kombu", "celery.bootsteps", "mlflow"):
+    for noisy in (
+        "httpx",
+        "alembic",
+        "urllib3",
+        "kombu",
+        "celery.bootsteps",
+        "mlflow",
+        "matplotlib",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(role=role)

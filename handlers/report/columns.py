@@ -8,13 +8,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from fairlearn.metrics import (
-    MetricFrame,
-    count,
-    false_positive_rate,
-    selection_rate,
-    true_positive_rate,
-)
+from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
 
 from handlers.checks import CheckResult
 from handlers.checks.context import Array, Examined
@@ -32,6 +26,7 @@ FEWEST_OF_A_LEVEL = 10
 """Rows of a value that is named; rarer ones, which may be a person's, count as others."""
 _BINS = 10
 _OUTER = (1.0, 99.0)
+_THOUSAND, _BILLION = 1e3, 1e9
 
 
 def histograms_of(examined: Examined, results: Iterable[CheckResult]) -> tuple[Histogram, ...]:
@@ -71,9 +66,14 @@ def _of_numbers(before: pd.Series, after: pd.Series) -> tuple[list[str], list[li
     low, high = np.percentile(np.concatenate(known), _OUTER)
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     counts = [np.histogram(np.clip(each, low, high), edges)[0].tolist() for each in known]
-    middles = [f"{middle:.3g}" for middle in (edges[:-1] + edges[1:]) / 2]
+    middles = [_short(middle) for middle in (edges[:-1] + edges[1:]) / 2]
     gaps = [len(each) - len(there) for each, there in zip(columns, known, strict=True)]
     return _with_others(middles, counts, "missing", gaps)
+
+
+def _short(value: float) -> str:
+    """A number with three digits, thousands without an exponent."""
+    return f"{value:,.0f}" if _THOUSAND <= abs(value) < _BILLION else f"{value:.3g}"
 
 
 def _of_levels(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
@@ -116,26 +116,17 @@ def groups_of(examined: Examined, limits: FairnessLimits | None) -> tuple[Group,
 
 
 def _rates(labels: Array, decided: Array, column: pd.Series) -> tuple[Group, ...]:
-    if not len(labels):
-        return ()
-    rates = MetricFrame(
-        metrics={
-            "n": count,
-            "selected": selection_rate,
-            "true_positive": true_positive_rate,
-            "false_positive": false_positive_rate,
-        },
-        y_true=labels,
-        y_pred=decided,
-        sensitive_features=column.to_numpy(),
-    ).by_group.sort_values("n", ascending=False)
-    return tuple(
-        Group(
-            str(name),
-            int(row["n"]),
-            float(row["selected"]),
-            float(row["true_positive"]),
-            float(row["false_positive"]),
-        )
-        for name, row in rates.head(MOST_GROUPS).iterrows()
+    """The largest groups, each alone: fairlearn's MetricFrame takes 10 s for a million rows."""
+    rows = column.reset_index(drop=True).groupby(column.to_numpy(), observed=True).indices
+    largest = sorted(rows.items(), key=lambda group: -len(group[1]))[:MOST_GROUPS]
+    return tuple(_group(str(name), labels[mine], decided[mine]) for name, mine in largest)
+
+
+def _group(name: str, labels: Array, decided: Array) -> Group:
+    return Group(
+        name,
+        len(labels),
+        float(selection_rate(labels, decided)),
+        float(true_positive_rate(labels, decided)),
+        float(false_positive_rate(labels, decided)),
     )

@@ -96,7 +96,7 @@ def _some(names: Sequence[str]) -> str:
     """How many, and the first of them by name."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     count = "1 check" if len(names) == 1 else f"{len(names)} checks"
-    return f"{count}, {', '.join(names[:MOST_NAMED])}{more}"
+    return f"{count}, {', '.join(short(name) for name in names[:MOST_NAMED])}{more}"
 
 
 def _compared(subject: Subject, found: OnHoldout) -> dict[str, Any]:
@@ -111,6 +111,8 @@ def _compared(subject: Subject, found: OnHoldout) -> dict[str, Any]:
     return {
         "of": found.comparison,
         "champion": found.champion,
+        "others": found.others,
+        "may_lose": subject.policy.promote.not_worse,
         "margin": margin,
         "ruling": _RULINGS[conclusion.ruling] if conclusion else "",
         "reasons": conclusion.reasons if conclusion else (found.comparison.problem,),

@@ -88,16 +88,16 @@ def _roc(curves: Sequence[Curve], sides: Sides) -> Plot:
 
 def _precision_recall(curves: Sequence[Curve], share: float, sides: Sides) -> Plot:
     def paint(axes: Axes) -> None:
-        axes.axhline(share, color=MUTED, linestyle=":", label="chance")
+        axes.axhline(share, color=MUTED, linestyle=":")
         _lines(axes, curves, sides, "AP")
         axes.set(xlabel="recall", ylabel="precision", ylim=(0, 1.03))
-        axes.legend(loc="lower left")
+        axes.legend(**ABOVE | {"ncols": 1})
 
     return Plot(
         "Precision and recall",
         "For every threshold: how many of the positive rows are found (right), and how many of the "
-        f"rows taken for positive are so (up). Higher is better; chance is {share:.3g}, the share "
-        "of positive rows.",
+        f"rows taken for positive are so (up). Higher is better; chance (dotted) is {share:.3g}, "
+        "the share of positive rows.",
         f"Precision-recall curves. {_told(curves, sides, 'average precision')}",
         drawn(paint),
     )

@@ -1,9 +1,10 @@
 """Real models of scikit-learn's breast cancer data, examined in the sandbox on a real registry."""
 
+import copy
 import json
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +18,19 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from steward.events import EventType, ModelRef
-from steward.journal import deliveries, history, queries
+from steward.journal import deliveries, history, queries, replay
+from steward.journal.filters import EventFilter
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.ports import Hint
 from steward.settings import Settings
 from steward.wiring import ServicesFactory, activate_policy
+from tests.html_page import Page
 from tests.models import client_of, tracking_to
+from webhook_receiver.api.sections import sections_of
 from workers.running import Runner
 from workers.tasks import ROUTING, handler_named
 
@@ -49,6 +53,8 @@ POOR, GOOD = ["mean radius", "texture error"], []
 SYMMETRY_ALONE = ["mean radius", "texture error", "mean smoothness"]
 SMOOTHNESS_ALONE = ["mean radius", "texture error", "mean symmetry"]
 """Columns that a version is blind to; without the radius it knows little."""
+FUNCTION = "copy.copy"
+"""Harmless, and on no list of ours: a model that names it is not loaded."""
 
 
 @dataclass
@@ -62,11 +68,11 @@ class Clinic:
     train: pd.DataFrame
     hints: list[Hint] = field(default_factory=list)
 
-    def register(self, blind_to: list[str]) -> str:
+    def register(self, blind_to: list[str], *first_steps: Any) -> str:
         """Train, register, and let Steward judge."""
         rows = self.train
         seen = rows[COLUMNS].assign(**dict.fromkeys(blind_to, 0.0))
-        estimator = make_pipeline(StandardScaler(), LogisticRegression())
+        estimator = make_pipeline(*first_steps, StandardScaler(), LogisticRegression())
         estimator.fit(seen, rows["target"])
         quiet = warnings.catch_warnings(action="ignore")  # MLflow's own
         with quiet, tracking_to(self.server), mlflow.start_run():
@@ -76,6 +82,7 @@ class Clinic:
                 estimator,
                 name="model",
                 input_example=rows[COLUMNS].head(2),
+                skops_trusted_types=[FUNCTION] if first_steps else None,
                 pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
             )
             version = mlflow.register_model(logged.model_uri, self.model.name)
@@ -94,7 +101,11 @@ class Clinic:
             data={"name": self.model.name, "version": version},
         )
         delivery = deliveries.Delivery("mlflow", f"d{version}", b"{}", datetime.now(UTC), news)
-        self.hints += deliveries.record(self.journal, [delivery])[1]
+        self.run(deliveries.record(self.journal, [delivery])[1])
+
+    def run(self, hints: Iterable[Hint]) -> None:
+        """These dispatches and all that come of them."""
+        self.hints += hints
         while self.hints:
             self.runner.run(self.hints.pop(0).dispatch_id)
 
@@ -106,6 +117,34 @@ class Clinic:
             )
         recorded: dict[str, str] = judged.data["lineage"]["environment"]
         return recorded
+
+    def judge_again(self, version: str) -> None:
+        """As `steward events replay` does."""
+        registered = EventFilter(
+            type=EventType.VERSION_CREATED, model=self.model.name, version=version
+        )
+        chosen = replay.choose(self.journal, registered, limit=1)
+        _, hints = replay.apply(
+            self.journal, chosen, handlers=["validate"], mode="all", actor="ada", reason=""
+        )
+        self.run(hints)
+
+    def artifact(self, version: str, name: str) -> str:
+        """A file that Steward left at the version's run."""
+        run_id = client_of(self.server).get_model_version(self.model.name, version).run_id
+        with tracking_to(self.server):
+            text = mlflow.artifacts.load_text(f"runs:/{run_id}/validation/{name}")
+        return str(text)
+
+    def report(self, version: str) -> Page:
+        """The readable report, read strictly."""
+        return Page.read(self.artifact(version, "report.html").encode())
+
+    def explained(self, version: str) -> dict[str, Any]:
+        """The version by subject, as `steward explain` has it."""
+        with self.journal.read() as connection:
+            found = queries.events_of(connection, self.model, version=version)
+        return sections_of(version, found, [])
 
     def verdict(self, version: str) -> tuple[str, str, str]:
         """Verdict, code, reasons."""
@@ -175,11 +214,55 @@ def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
     assert held.tags["steward.check.quality.roc_auc"] == "pass"
     metrics = client.get_logged_model(held.model_id or held.source.removeprefix("models:/")).metrics
     assert {"steward/quality.roc_auc"} <= {metric.key for metric in metrics}
-    with tracking_to(clinic.server):
-        report = mlflow.artifacts.load_text(f"runs:/{held.run_id}/validation/report.json")
-    assert json.loads(report)["comparison"]["champion"] == first
+    assert json.loads(clinic.artifact(second, "report.json"))["comparison"]["champion"] == first
     made_with = {"python": platform.python_version(), "scikit-learn": sklearn.__version__}
     assert made_with.items() <= clinic.environment(second).items()
+
+
+def test_a_person_can_read_why(clinic: Clinic) -> None:
+    clinic.register(POOR)
+    version = clinic.register(GOOD)
+
+    page = clinic.report(version)
+
+    assert page.outside == []
+    assert "Passed: no check failed." in page.words
+    assert "holdout.parquet, 285 rows" in page.words
+    assert f"Version {version} (candidate)" in page.words
+    assert "Conclusion: better than Production: better by" in page.words
+    shown = list(page.pictures)
+    assert shown[0].startswith("The difference is 0.")
+    roc = next(words for words in shown if words.startswith("ROC curves"))
+    assert f"version {version} (candidate): area under the curve 0.9" in roc
+    assert "version 1 (Production)" in roc
+    run_id = client_of(clinic.server).get_model_version(clinic.model.name, version).run_id
+    assert clinic.explained(version)["report"] == f"runs:/{run_id}/validation/report.html"
+
+
+def test_a_replay_writes_the_report_anew(clinic: Clinic) -> None:
+    version = clinic.register(GOOD)
+    client = client_of(clinic.server)
+    run_id = client.get_model_version(clinic.model.name, version).run_id
+    client.log_text(run_id, "an older one", "validation/report.html")
+
+    clinic.judge_again(version)
+
+    assert "Passed: no check failed." in clinic.report(version).words
+    files = {file.path for file in client.list_artifacts(run_id, "validation")}
+    assert files == {"validation/report.json", "validation/report.html"}
+
+
+def test_a_version_that_does_not_load_has_a_report_of_one_line(clinic: Clinic) -> None:
+    version = clinic.register(GOOD, FunctionTransformer(copy.copy))
+
+    verdict, code, reasons = clinic.verdict(version)
+    page = clinic.report(version)
+
+    assert (verdict, code) == ("rejected", "check_failed"), reasons
+    assert "Failed: 1 check, loading." in page.words
+    assert "the candidate does not load" in page.words
+    assert page.pictures == {}
+    assert str(clinic.explained(version)["report"]).endswith("/validation/report.html")
 
 
 @pytest.mark.parametrize("clinic", [{"margin": "0.02"}], indirect=True)

@@ -17,11 +17,18 @@ from tests.unit.world import make_policy
 
 POLICY = make_policy(
     require={},
+    metrics={
+        "auc": {"names": ["roc_auc"], "better": "higher"},
+        "loss": {"names": ["log_loss"], "better": "lower"},
+    },
     checks={
         "holdout": {"uri": "q3.parquet", "label": "fraud", "metric": "auc"},
         "drift": {"psi_max": 0.2, "ks_max": 0.25},
     },
-    promote={"when": {"metric": "auc", "margin": "0.02", "compare": "holdout"}},
+    promote={
+        "when": {"metric": "auc", "margin": "0.02", "compare": "holdout"},
+        "not_worse": {"loss": "0.01"},
+    },
 )
 USE = HoldoutUse("q3.parquet", "a" * 64, 2000, 7)
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from handlers.checks.fairness import FairnessLimits
 from handlers.checks.suite import Suite
 from handlers.comparison import compare_auc
 from handlers.conclusion import Comparison
-from handlers.examined import Examination, OnHoldout
+from handlers.examined import BothScored, Examination, OnHoldout
 from handlers.report.curves import Confusion, Curves, Group, Histogram
 from handlers.report.page import Subject, render, verdict_of
 from tests.html_page import Page, drawing
@@ -117,6 +117,14 @@ def test_a_relative_margin_is_told_of_productions_value():
     assert 'policy asks for</th><td class="n">0.05<' in content.decode()
 
 
+def test_metrics_that_may_not_fall_stand_beside_each_other():
+    others = {"loss": BothScored("log_loss", 0.4, 0.5)}
+
+    page = page_of(compared=replace(compared(), others=others))
+
+    assert "loss (log_loss) 0.4 0.5 0.01" in page.words
+
+
 def test_a_comparison_that_could_not_be_measured_says_why():
     problem = Comparison("roc_auc", "delong", 0.95, 20, 0, problem="0 positive rows: no comparison")
 
@@ -213,7 +221,7 @@ def test_drift_and_groups_are_drawn_with_their_numbers():
 def test_hostile_names_are_text_everywhere():
     curves = Curves(
         confusion=(Confusion("7", (HOSTILE, "b"), ((1.0, 0.0), (0.0, 1.0))),),
-        drift=(Histogram(HOSTILE, 0.3, (HOSTILE, "$x^{"), (0.5, 0.5), (0.4, 0.6)),),
+        drift=(Histogram(HOSTILE, 0.3, (HOSTILE, "$x^{$"), (0.5, 0.5), (0.4, 0.6)),),
         attribute=HOSTILE,
         groups=(Group(HOSTILE, 100, 0.5, 0.5, 0.5), Group("日本\x00\x1b[31m", 100, 0.5, 0.5, 0.5)),
     )
@@ -225,6 +233,7 @@ def test_hostile_names_are_text_everywhere():
     assert page.outside == []
     assert page.all("script") == []
     assert page.text.count(HOSTILE) > 4
+    assert all(one.isprintable() or one == "\n" for one in page.text)
     assert len(page.pictures) == 4  # each is well-formed SVG
     for image in page.all("img"):
         tags = {element.tag.rpartition("}")[2] for element in drawing(image).iter()}

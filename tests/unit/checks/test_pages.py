@@ -32,7 +32,10 @@ def test_the_page_of_quality_names_every_metric():
     assert [name for name in METRICS if f"`{name}`" not in page] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES.glob("*.md"), ROOT / "docs" / "comparison.md"])
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES.glob("*.md"), *(ROOT / "docs" / name for name in ("comparison.md", "report.md"))],
+)
 def test_links_of_the_pages_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
 
