@@ -64,7 +64,7 @@ def test_a_worse_version_is_held(clinic: Clinic) -> None:
 
 
 def evaluated_apart(clinic: Clinic, estimator: Any, rows: pd.DataFrame, *, lucky: bool) -> float:
-    """The AUC that a data scientist finds on a test sample of 80 rows of their own."""
+    """The AUC on a test sample of 80 rows of one's own: third best of 20 draws, or third worst."""
     table = clinic.cancer
     estimator.fit(rows[table.features], rows["target"])
     samples = [table.holdout.sample(80, random_state=seed) for seed in range(20)]

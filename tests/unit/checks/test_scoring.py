@@ -1,15 +1,20 @@
 """Scores on the holdout: what may be compared, and which labels a model is measured by."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from handlers.checks.context import Array, Task
+from handlers.checks.context import Array, InputColumn, Task
+from handlers.checks.drift import DriftLimits
+from handlers.checks.latency import LatencyLimits
+from handlers.checks.robustness import RobustnessLimits
+from handlers.checks.sanity import SanityLimits
 from handlers.comparing import compare, score_not_worse
 from handlers.holdout import Rows
-from handlers.scoring import Scored, score
+from handlers.scoring import Scored, score, suite_of
 from steward.errors import PermanentError
 from steward.policy import Policy
 from steward.ports import ModelFacts, Table
@@ -55,6 +60,56 @@ def rows(y: list[object]) -> Rows:
 def scored(classes: tuple[str, ...]) -> Scored:
     held = rows(["no", "yes"] * 100)
     return score(policy_by("auc"), held, "1", Model(classes))
+
+
+def test_what_a_model_may_go_without_is_no_demand_on_callers():
+    model = Model(("no", "yes"))
+    model.info = replace(model.info, optional_columns=frozenset({"x"}))
+
+    inputs = score(policy_by("auc"), rows(["no", "yes"] * 100), "1", model).handle.inputs
+
+    assert inputs == (InputColumn("x", "double", required=False),)
+
+
+HOLDOUT = {"uri": "rows.csv", "label": "y", "metric": "auc"}
+
+
+def test_a_bound_that_the_policy_does_not_name_is_not_applied():
+    checks = {
+        "holdout": HOLDOUT,
+        "latency": {"p95_ms": 50},
+        "fairness": {"attribute": "sex", "demographic_parity_difference_max": 0.1},
+        "robustness": {"noise_sd": 0.2, "metric_drop_max": 0.05},
+    }
+
+    suite = suite_of(make_policy(metrics=METRICS, checks=checks))
+
+    assert suite.latency == LatencyLimits(ratio_max=None, p99_ratio_max=None, p95_ms=50)
+    assert suite.fairness is not None
+    assert suite.fairness.bounds() == {"demographic_parity_difference": 0.1}
+    assert suite.robustness == RobustnessLimits(0.2, 0.05, flip_rate_max=None)
+    assert suite.sanity == SanityLimits(leak_at=0.9999)
+    assert suite.drift is None
+
+
+def test_what_the_policy_names_is_what_the_checks_go_by():
+    checks = {
+        "holdout": HOLDOUT,
+        "sanity": {"leak_at": None},
+        "drift": {"psi_max": 0.3, "columns": ["x"]},
+        "robustness": {
+            "noise_sd": 0.2,
+            "metric_drop_max": 0.05,
+            "flip_rate_max": 0.2,
+            "gaps_metric_drop_max": 0.1,
+        },
+    }
+
+    suite = suite_of(make_policy(metrics=METRICS, checks=checks))
+
+    assert suite.sanity == SanityLimits(leak_at=None)
+    assert suite.drift == DriftLimits(psi_max=0.3, columns=("x",))
+    assert suite.robustness == RobustnessLimits(0.2, 0.05, flip_rate_max=0.2, missing_drop_max=0.1)
 
 
 def test_two_models_that_order_their_classes_alike_are_compared():
