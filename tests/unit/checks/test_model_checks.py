@@ -236,9 +236,9 @@ def test_a_wider_type_takes_what_the_champion_takes():
 
 
 def test_of_very_many_columns_the_first_are_named():
-    many = tuple(InputColumn(f"c{number}", "double") for number in range(28))
+    many = tuple(Column(f"c{number}", "double") for number in range(28))
 
-    result = check_schema(many, (InputColumn("c0", "double"),))
+    result = check_schema(many, (Column("c0", "double"),))
 
     assert (result.status, result.value) == ("fail", 27)
     assert result.detail.endswith("new required column c10; and 17 more such")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from handlers.checks.context import Array, InputColumn, Task
+from handlers.checks.context import Array, Task
 from handlers.checks.drift import DriftLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.robustness import RobustnessLimits
@@ -17,7 +17,7 @@ from handlers.holdout import Rows
 from handlers.scoring import Scored, score, suite_of
 from steward.errors import PermanentError
 from steward.policy import Policy
-from steward.ports import ModelFacts, Table
+from steward.ports import Column, ModelFacts, Table
 from tests.unit.world import make_policy
 
 METRICS = {
@@ -68,7 +68,7 @@ def test_what_a_model_may_go_without_is_no_demand_on_callers():
 
     inputs = score(policy_by("auc"), rows(["no", "yes"] * 100), "1", model).handle.inputs
 
-    assert inputs == (InputColumn("x", "double", required=False),)
+    assert inputs == (Column("x", "double", required=False),)
 
 
 HOLDOUT = {"uri": "rows.csv", "label": "y", "metric": "auc"}
