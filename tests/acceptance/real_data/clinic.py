@@ -49,7 +49,9 @@ def cancer() -> Table:
 
 
 def wine() -> Table:
-    frame = load_wine(as_frame=True).frame
+    """The cultivars by name."""
+    data = load_wine(as_frame=True)
+    frame = data.frame.assign(target=data.target_names[data.target])
     return Table.split(frame, frame.columns[:-1], test_size=0.6, stratify=frame["target"])
 
 

@@ -117,6 +117,8 @@ def test_a_sound_version_passes_every_check_and_they_are_kept_where_people_look(
     values = {metric.key: metric.value for metric in logged}
     assert values["steward/quality.roc_auc"] == found.checks["quality.roc_auc"]["value"]
     report = clinic.report(MODEL, second)
+    kept = clinic.stack.mlflow.list_artifacts(version.run_id, "validation")
+    assert "validation/report.html" in [each.path for each in kept]
     assert {one["name"]: one["status"] for one in report["checks"]} == {
         name: check["status"] for name, check in found.checks.items()
     }

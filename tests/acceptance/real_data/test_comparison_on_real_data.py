@@ -120,8 +120,11 @@ def test_so_few_rows_of_a_class_are_left_to_a_person(clinic: Clinic) -> None:
 
 
 def test_ten_classes_are_compared_by_a_bootstrap(clinic: Clinic) -> None:
+    """The first version learnt its figures as floats; they are the same classes."""
     table, by = clinic.digits, {"label": "digit"}
-    champion(clinic, "figures-ten", seeing(["pixel_2_2", "pixel_3_3"]), table, **by)
+    floats = table.train.assign(digit=table.train["digit"].astype(float))
+    few = seeing(["pixel_2_2", "pixel_3_3"])
+    champion(clinic, "figures-ten", few, table, rows=floats, **by)
 
     _, found = challenge(clinic, "figures-ten", seeing(table.features), table, **by)
 

@@ -71,6 +71,44 @@ def test_what_a_model_may_go_without_is_no_demand_on_callers():
     assert inputs == (Column("x", "double", required=False),)
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (("0.0", "1.0"), [0, 1]),
+        (("0", "1"), [0.0, 1.0]),
+        (("False", "True"), [False, True]),
+        (("0.5", "1.5"), [0.5, 1.5]),
+        (("benign", "malignant"), ["benign", "malignant"]),
+    ],
+)
+def test_a_label_is_the_class_that_a_model_learnt_whatever_type_it_had(
+    classes: tuple[str, ...], labels: list[object]
+):
+    found = score(policy_by("auc"), rows(labels * 100), "1", Model(classes))
+
+    assert found.task == "binary"
+    assert found.labels.tolist() == [0, 1] * 100
+
+
+def test_two_models_that_learnt_the_same_classes_as_other_types_are_compared():
+    held = rows([0, 1] * 100)
+    one, other = (
+        score(policy_by("auc"), held, "1", Model(classes))
+        for classes in (("0", "1"), ("0.0", "1.0"))
+    )
+
+    assert compare(policy_by("auc"), one, other).problem == ""
+
+
+def test_a_classifier_is_not_compared_by_a_metric_of_regressions():
+    held = rows([0, 1] * 100)
+    one, other = (score(policy_by("rmse"), held, "1", Model(("0", "1"))) for _ in range(2))
+
+    compared = compare(policy_by("rmse"), one, other)
+
+    assert compared.problem == "root_mean_squared_error is no metric of a binary model"
+
+
 HOLDOUT = {"uri": "rows.csv", "label": "y", "metric": "auc"}
 
 
