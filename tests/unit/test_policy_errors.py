@@ -158,6 +158,10 @@ BAD = {
     ): "line 8: checks.quality.f1 needs min or max",
     (
         "mode: act",
+        f"mode: act\n    checks: {{quality: {{f1: {{min: 0}}, f1_score: {{max: 1}}}}, {F1_HOLDOUT}}}",
+    ): "line 8: checks.quality bounds f1 twice: as f1 and as f1_score",
+    (
+        "mode: act",
         f"mode: act\n    checks: {{fairness: {{attribute: a}}, {F1_HOLDOUT}}}",
     ): "line 8: checks.fairness needs equalized_odds_difference_max or demographic_parity_",
     (

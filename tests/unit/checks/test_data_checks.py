@@ -15,9 +15,10 @@ from handlers.checks.drift import (
     psi_of_numbers,
 )
 from handlers.checks.fairness import FairnessLimits, check_fairness
-from handlers.checks.metrics import metric_named
+from handlers.checks.metrics import METRICS, metric_named
 from handlers.checks.quality import Bound, QualityLimits, check_quality
 from handlers.checks.sanity import SanityLimits, check_sanity
+from steward.policy.examination import _ALSO_CALLED, BETTER
 
 LABELS = np.array([0, 0, 1, 1, 0, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9])
@@ -225,6 +226,11 @@ def test_a_column_that_is_gone_is_an_error():
     (result,) = check_drift(before, after, DriftLimits())
 
     assert (result.name, result.status) == ("drift.x", "error")
+
+
+def test_the_checks_know_every_name_that_a_policy_may_give_a_metric():
+    assert {name: metric.better for name, metric in METRICS.items()} == BETTER
+    assert {name: metric_named(name).name for name in _ALSO_CALLED} == _ALSO_CALLED
 
 
 GENDER = FairnessLimits(
