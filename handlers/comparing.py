@@ -23,6 +23,9 @@ def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
     if candidate.task != champion.task:
         problem = f"one is a {candidate.task} model, the other {champion.task}"
         return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
+    if candidate.task not in metric.tasks:
+        problem = f"{metric.name} is no metric of a {candidate.task} model"
+        return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)
     if not same_classes(candidate, champion):
         problem = _told_classes(candidate, champion)
         return Comparison(metric.name, "bootstrap", confidence, 0, 0, problem=problem)

@@ -87,11 +87,11 @@ def conclude(
     if doubts:
         return _doubtful(comparison, measured, wanted, doubts, min_per_class)
     if delta < wanted:
-        return Conclusion("not_better", (f"better by {delta}, needs {wanted}",))
+        return Conclusion("not_better", (f"{_told(delta)}, needs {wanted}",))
     if lower <= 0:
-        reason = f"better by {delta}, but its lower bound at {confidence:g} is {lower}, not above 0"
+        reason = f"{_told(delta)}, but its lower bound at {confidence:g} is {lower}, not above 0"
         return Conclusion("inconclusive", (reason,))
-    return Conclusion("better", (f"better by {delta}, needs {wanted}; lower bound {lower}",))
+    return Conclusion("better", (f"{_told(delta)}, needs {wanted}; lower bound {lower}",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,10 @@ def _doubtful(
     """An uncertain difference can still be plainly below the margin: no person need look at it."""
     is_plain = comparison.fewest >= min_per_class and measured.upper < min(margin, Decimal(0))
     if is_plain and measured.se > 0:
-        reason = f"worse: {measured.delta}, at most {measured.upper} at {comparison.confidence:g}"
-        return Conclusion("not_better", (reason,))
-    return Conclusion("inconclusive", (f"better by {measured.delta}", *doubts))
+        least = f"by at least {-measured.upper} at {comparison.confidence:g}"
+        return Conclusion("not_better", (f"{_told(measured.delta)}, {least}",))
+    return Conclusion("inconclusive", (f"{_told(measured.delta)}, but not for sure", *doubts))
+
+
+def _told(delta: Decimal) -> str:
+    return f"worse by {-delta}" if delta < 0 else f"better by {delta}"

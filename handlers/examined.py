@@ -101,6 +101,12 @@ class Examination:
         """The checks that ended so."""
         return [result for result in self.results if result.status == status]
 
+    @property
+    def faults(self) -> str:
+        """What speaks against the version, in one line; empty when nothing does."""
+        results = (*self.having("fail"), *self.having("error"))
+        return "; ".join(f"{result.name}: {result.detail}" for result in results)
+
     def as_data(self) -> dict[str, Any]:
         """The keys that ``model_version.validated`` carries of it."""
         return {

@@ -37,11 +37,12 @@ def find_rows(datasets: Datasets, rules: Holdout, model: ModelRef, run_id: str |
     if uri is None:
         raise PermanentError(
             "no holdout: the policy names no uri, and the run has neither a dataset of context "
-            "validation, test, eval or holdout that can be loaded nor artifact holdout/*.parquet"
+            "validation, test, eval or holdout that can be loaded nor artifact holdout/*.parquet; "
+            "name checks.holdout.uri in the policy, or log one with the run"
         )
     holdout = datasets.load(uri, label=rules.label, sha256=rules.sha256)
     if rules.label not in holdout.frame.columns:
-        raise PermanentError(f"holdout {holdout.name} has no column {rules.label} (the label)")
+        raise PermanentError(f"{holdout.name} has no column {rules.label} (the label)")
     trainings = [one for one in inputs if one.context.lower() in TRAININGS]
     reference = _reference(datasets, rules, trainings)
     _refuse_training_data(holdout, uri, trainings, reference)
@@ -72,11 +73,11 @@ def _refuse_training_data(
     for used in trainings:
         if used.digest in holdout.digests or used.uri == uri:
             raise PermanentError(
-                f"holdout {holdout.name} is the training data of this version "
-                f"(dataset {used.name}, digest {used.digest}): nothing can be learnt from it"
+                f"{holdout.name} is the training data of this version (dataset {used.name}, "
+                f"digest {used.digest}); a holdout is rows that it did not learn from"
             )
     if reference is not None and reference.sha256 == holdout.sha256:
         raise PermanentError(
-            f"holdout {holdout.name} has the content of {reference.name}, which the version was "
-            "trained on or which is the policy's reference"
+            f"{holdout.name} has the content of {reference.name}, which the version was trained "
+            "on or which is the policy's reference; a holdout is other rows"
         )

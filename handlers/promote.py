@@ -208,10 +208,8 @@ def _on_holdout(
     from handlers.examination import examine  # numbers: 2 s to import
 
     anew = examine(services, candidate, run_id, found.versions[found.version or ""])
-    failed = (*anew.having("fail"), *anew.having("error"))
-    if failed:
-        told = "; ".join(f"{result.name}: {result.detail}" for result in failed)
-        return None, f"examined anew beside Production version {found.version}: {told}"
+    if anew.faults:
+        return None, f"examined anew beside Production version {found.version}: {anew.faults}"
     return anew.on_holdout, ""
 
 

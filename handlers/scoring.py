@@ -4,6 +4,7 @@ Called by ``examination``. The model sees features alone; every metric is comput
 """
 
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,7 @@ from steward.ports import Column, ModelFacts, SandboxedModel, VersionInfo
 
 _TWO = 2
 _TIMED_ROWS = 1
+_WHOLE = re.compile(r"^(-?\d+)\.0$")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +75,7 @@ def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Sco
         model.info.requirements,
     )
     answers = np.asarray(model.predict(features))
-    return Scored(handle, task, features, labels, answers, model.info.classes)
+    return Scored(handle, task, features, labels, answers, _classes(model.info))
 
 
 def examined_of(
@@ -181,7 +183,7 @@ def _features(frame: pd.DataFrame, rules: Holdout, facts: ModelFacts) -> pd.Data
 
 def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task, Array]:
     """The task and the labels as numbers; a model without known classes is asked by its metric."""
-    classes = facts.classes
+    classes = _classes(facts)
     if classes is None and "regression" in metric_of(policy).tasks:
         return "regression", _numbers(column)
     try:
@@ -200,6 +202,13 @@ def _numbers(column: pd.Series) -> Array:
     if wrong := int((~np.isfinite(numbers)).sum()):
         raise PermanentError(f"{wrong} of {len(numbers)} labels in {column.name} are no numbers")
     return numbers
+
+
+def _classes(facts: ModelFacts) -> tuple[str, ...] | None:
+    """As :func:`_as_text` writes labels: a model that learnt from 0.0 and 1.0 knows 0 and 1."""
+    if facts.classes is None:
+        return None
+    return tuple(_WHOLE.sub(r"\1", name) for name in facts.classes)
 
 
 def _as_text(label: Any) -> str | None:

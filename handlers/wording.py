@@ -58,6 +58,7 @@ class Score:
     value: Any
     name: str
     dataset: str
+    origin: str = ""
 
     @classmethod
     def read(cls, document: Any) -> "Score | None":
@@ -69,14 +70,16 @@ class Score:
             value=document.get("value"),
             name=short(document.get("name") or ""),
             dataset=short(document.get("dataset") or ""),
+            origin=short(document.get("origin") or ""),
         )
 
     def tell(self, metric: str) -> str:
         """Such as ``auc 0.91 (logged as test_auc)``."""
         if self.value is None:
             return f"no {metric}"
-        logged_as = f" (logged as {self.name})" if self.name and self.name != metric else ""
-        return f"{metric} {number(self.value)}{logged_as}"
+        how = "computed" if self.origin == "holdout" else "logged"
+        known_as = f" ({how} as {self.name})" if self.name and self.name != metric else ""
+        return f"{metric} {number(self.value)}{known_as}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def _alike(name: str, one: Array, other: Array, phrase: str) -> CheckResult:
     if not np.isfinite(gap):
         return CheckResult(name, "error", n=len(one), detail="an answer is not a finite number")
     limit = _SAME * max(1.0, float(np.max(np.abs(one))))
-    word = "alike" if gap <= limit else "otherwise"
+    word = "alike" if gap <= limit else f"otherwise, by up to {gap:.3g}"
     return CheckResult(
         name, "pass" if gap <= limit else "fail", gap, limit, len(one), f"{phrase} {word}"
     )

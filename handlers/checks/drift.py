@@ -136,9 +136,18 @@ def _judged(
     status: Status = "pass"
     if psi > limits.psi_warn or (distance is not None and distance > limits.ks_warn):
         status = "warn"
-    has_failed = distance is not None and limits.ks_max is not None and distance > limits.ks_max
-    if psi > limits.psi_max or has_failed:
+    told = [_told("PSI", psi, limits.psi_max)]
+    if distance is not None:
+        told.append(_told("D", distance, limits.ks_max))
+    if any(is_beyond for _, is_beyond in told):
         status = "fail"
-    detail = f"PSI {psi:.3f}" + ("" if distance is None else f", D {distance:.3f}")
+    detail = ", ".join(text for text, _ in told)
     numbers = {} if distance is None else {"ks_d": distance}
     return CheckResult(f"drift.{name}", status, psi, limits.psi_max, n, detail, numbers=numbers)
+
+
+def _told(word: str, value: float, limit: float | None) -> tuple[str, bool]:
+    """The measure in words, and whether it is beyond its limit."""
+    if limit is None or value <= limit:
+        return f"{word} {value:.3f}", False
+    return f"{word} {value:.3f} (more than {limit:g})", True

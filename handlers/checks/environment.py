@@ -46,7 +46,7 @@ def check_environment(
     statuses = {name: _skew(made_with[name], running[name]) for name in names}
     others = [name for name in names if made_with[name] != running[name]]
     worst = max(statuses.values(), key=_SEVERITY.index)
-    told = [f"{name} {made_with[name]}, here {running[name]}" for name in others]
+    told = [f"made with {name} {made_with[name]}, here it is {running[name]}" for name in others]
     detail = "; ".join(told) or f"as made: {', '.join(names)}"
     return CheckResult("environment", worst, float(len(others)), 0.0, len(names), detail)
 

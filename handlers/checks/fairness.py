@@ -94,7 +94,9 @@ def _difference(
     value = float(_FUNCTIONS[name](labels, decided, sensitive_features=groups))
     status: Status = "fail" if value > bound else "warn" if small else "pass"
     left_out = f"; left out, too few rows: {_named(small)}" if small else ""
-    detail = f"{value:.3f} between {len(np.unique(groups))} groups of {attribute}{left_out}"
+    beyond = f", more than {bound:g}" if status == "fail" else ""
+    between = f"between {len(np.unique(groups))} groups of {attribute}"
+    detail = f"differs by {value:.3f} {between}{beyond}{left_out}"
     return CheckResult(f"fairness.{attribute}.{name}", status, value, bound, len(labels), detail)
 
 

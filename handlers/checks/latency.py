@@ -75,9 +75,10 @@ def _ratio(
     mine = float(np.percentile(candidate_ms, percentile))
     theirs = float(np.percentile(champion_ms, percentile))
     ratio = mine / theirs
-    detail = f"{word} {mine:.2f} ms, the champion's {theirs:.2f} ms: {ratio:.2f} times"
     numbers = {"candidate_ms": mine, "champion_ms": theirs}
     status: Status = "pass" if ratio <= limit else "fail"
+    beyond = "" if status == "pass" else f", more than {limit:g} times"
+    detail = f"{word} {mine:.2f} ms, the champion's {theirs:.2f} ms: {ratio:.2f} times{beyond}"
     return CheckResult(name, status, ratio, limit, n, detail, numbers=numbers)
 
 
@@ -88,7 +89,9 @@ def _absolute(candidate_ms: Array, limit: float) -> CheckResult:
         return CheckResult(name, "error", threshold=limit, n=n, detail=problem)
     value = float(np.percentile(candidate_ms, 95))
     status: Status = "pass" if value <= limit else "fail"
-    return CheckResult(name, status, value, limit, n, f"p95 {value:.2f} ms on this machine")
+    beyond = "" if status == "pass" else f", more than {limit:g} ms"
+    detail = f"p95 {value:.2f} ms on this machine{beyond}"
+    return CheckResult(name, status, value, limit, n, detail)
 
 
 def _unusable(times_ms: Array, needed: int) -> str:

@@ -14,6 +14,7 @@ from sklearn import metrics
 
 from handlers.checks.context import Task
 from handlers.comparison import ByRow
+from steward.policy.examination import computable
 
 Array = npt.NDArray[Any]
 _HALF = 0.5
@@ -116,22 +117,10 @@ METRICS: Mapping[str, Metric] = {
 }
 """By scikit-learn's names of scorers, without its ``neg_``; in the order of the report."""
 
-_ALIASES = {
-    "auc": "roc_auc",
-    "roc_auc_score": "roc_auc",
-    "brier": "brier_score",
-    "brier_score_loss": "brier_score",
-    "average_precision_score": "average_precision",
-    "accuracy_score": "accuracy",
-    "f1_score": "f1",
-    "rmse": "root_mean_squared_error",
-    "r2_score": "r2",
-}
-
 
 def metric_named(name: str) -> Metric | None:
-    """The metric of a name, also by a common alias such as ``auc`` or ``rmse``; None if unknown."""
-    return METRICS.get(_ALIASES.get(name, name))
+    """The metric of a name, also by what else the policy may call it: ``auc``; None if unknown."""
+    return METRICS.get(computable(name) or "")
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:

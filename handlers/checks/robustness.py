@@ -98,7 +98,8 @@ def check_drop(
     if not np.isfinite(drop):
         return CheckResult(name, "error", None, limit, n, f"{metric.name} is not defined here")
     status: Status = "pass" if round(drop, 9) <= limit else "fail"
-    detail = f"{metric.name} loses {drop:.4f} at worst, in {len(perturbed)} trials"
+    beyond = "" if status == "pass" else f", more than {limit:g}"
+    detail = f"{metric.name} loses {drop:.4f} at worst, in {len(perturbed)} trials{beyond}"
     return CheckResult(name, status, float(drop), limit, n, detail)
 
 
@@ -110,7 +111,9 @@ def check_flips(probe: str, scores: Array, perturbed: list[Array], limit: float)
     classes = predicted_classes(scores)
     rate = max(float(np.mean(classes != predicted_classes(answer))) for answer in perturbed)
     status: Status = "pass" if round(rate, 9) <= limit else "fail"
-    return CheckResult(name, status, rate, limit, n, f"{rate:.1%} of the rows change their class")
+    beyond = "" if status == "pass" else f", more than {limit:.1%}"
+    detail = f"{rate:.1%} of the rows change their class{beyond}"
+    return CheckResult(name, status, rate, limit, n, detail)
 
 
 def check_column_order(scores: Array, answer: Array) -> CheckResult:

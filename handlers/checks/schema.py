@@ -8,6 +8,7 @@ from steward.ports import Column
 
 _WIDER = {("integer", "long"), ("float", "double"), ("integer", "double")}
 """(champion's type, candidate's) that MLflow converts without loss when it enforces a signature."""
+_TOLD = 10
 
 Inputs = tuple[Column, ...]
 
@@ -28,8 +29,14 @@ def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResu
     gone = sorted(set(before) - {column.name for column in candidate})
     changes += [f"{name} is no longer read" for name in gone]
     status: Status = "fail" if breaks else "warn" if changes else "pass"
-    detail = "; ".join([*breaks, *changes]) or "takes what the champion takes"
+    detail = "; ".join([*_some(breaks), *_some(changes)]) or "takes what the champion takes"
     return CheckResult("schema", status, float(len(breaks)), 0.0, len(candidate), detail)
+
+
+def _some(told: list[str]) -> list[str]:
+    """A model of hundreds of columns would hide every other reason."""
+    more = len(told) - _TOLD
+    return told if more <= 0 else [*told[:_TOLD], f"and {more} more such"]
 
 
 def _change(before: Column | None, column: Column) -> tuple[str, bool]:

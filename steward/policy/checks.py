@@ -126,11 +126,17 @@ def _of_checks(policy: Policy, path: Path) -> Problems:
         yield (*path, *inner), text
     if checks.holdout is None:
         return
-    here, name = (*path, "holdout", "metric"), checks.holdout.metric
+    yield from _computed(policy, checks.holdout.metric, (*path, "holdout", "metric"))
+    if when is not None and when.compare != "logged" and when.metric != checks.holdout.metric:
+        here, way_out = (*path[:-1], "promote", "when", "metric"), "; or set compare: logged"
+        yield from _computed(policy, when.metric, here, way_out)
+
+
+def _computed(policy: Policy, name: str, here: Path, way_out: str = "") -> Problems:
     declared = policy.metrics.get(name)
     function = computed_by(name, declared.names if declared else ())
     if function is None:
-        yield here, f"'{name}' cannot be computed; known are: {', '.join(BETTER)}"
+        yield here, f"'{name}' cannot be computed; known are: {', '.join(BETTER)}{way_out}"
     elif declared is not None and declared.better != BETTER[function]:
         yield here, f"metrics.{name} says {declared.better} is better; of {function} it is not"
 

@@ -169,15 +169,22 @@ def wrong_in(checks: Checks) -> Wrong:
     if checks.holdout is None:
         for name in checks.model_fields_set:
             yield (name,), f"checks.{name} needs rows: name checks.holdout (uri, label, metric)"
+    yield from _of_quality(checks)
+    yield from _without_bound(checks)
+
+
+def _of_quality(checks: Checks) -> Wrong:
+    named: dict[str, str] = {}
     for name, limits in checks.quality.items():
-        path = ("quality", name)
-        if computable(name) is None:
+        path, metric = ("quality", name), computable(name)
+        if metric is None:
             yield path, f"'{name}' cannot be computed; known are: {', '.join(BETTER)}"
         if limits.min is None and limits.max is None:
             yield path, f"checks.quality.{name} needs min or max"
         elif limits.min is not None and limits.max is not None and limits.min > limits.max:
             yield path, f"checks.quality.{name}: min is above max"
-    yield from _without_bound(checks)
+        if metric is not None and named.setdefault(metric, name) != name:
+            yield path, f"checks.quality bounds {metric} twice: as {named[metric]} and as {name}"
 
 
 def _without_bound(checks: Checks) -> Wrong:

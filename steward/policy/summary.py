@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from steward.policy.approval import describe as describe_approval
 from steward.policy.channels import ALL
 from steward.policy.examination import Checks
-from steward.policy.model import Match, Mode, Policy, Promote
+from steward.policy.model import Match, Mode, Policy
 from steward.policy.policy_set import PolicySet
 from steward.policy.require import Require, TagValue
 from steward.policy.sandbox import Sandbox
+from steward.policy.section import Section
 
 _MAY = {
     Mode.OBSERVE: "looks only; says what it would have done",
@@ -32,7 +33,7 @@ def describe(policy: Policy, mode: Mode) -> list[tuple[str, str]]:
         *([("sandbox", _sandbox(policy.sandbox))] if policy.sandbox != Sandbox() else []),
         ("waits", f"{policy.wait_seconds:g} s for what is missing, then: {policy.on_missing}"),
         *(("examines", text) for text in _checks(policy.checks)),
-        ("promotes", "; ".join(_promotes(policy.promote))),
+        ("promotes", "; ".join(_promotes(policy))),
         *[("approval", text) for text in _approval(policy)],
         *([("tags", " and ".join(tags))] if (tags := list(_tags(policy))) else []),
         ("reloads", _reload(policy)),
@@ -116,12 +117,28 @@ def _checks(checks: Checks | None) -> Iterator[str]:
         return
     holdout = checks.holdout
     rows = holdout.uri or "the dataset that its run names"
-    asked = ("quality", "latency", "drift", "fairness", "robustness")
-    named = [name for name in asked if getattr(checks, name)]
-    yield f"{holdout.metric} on {rows} (label {holdout.label}); {', '.join(named) or 'no more'}"
+    yield f"{holdout.metric} on {rows} (label {holdout.label})"
+    for metric, limits in checks.quality.items():
+        yield f"quality: {metric} {_bounds(limits)}"
+    for name in ("sanity", "latency", "drift", "fairness", "robustness"):
+        section = getattr(checks, name)
+        if section is not None and section.model_fields_set:
+            yield f"{name}: {_bounds(section)}"
+    yield from (f"your own: {name}" for name in checks.own)
 
 
-def _promotes(promote: Promote) -> Iterator[str]:
+def _bounds(section: Section) -> str:
+    """What a section sets, by its keys, as a person would write it."""
+    told = (
+        (key, ", ".join(value) if isinstance(value, tuple) else value)
+        for key, value in section
+        if key in section.model_fields_set
+    )
+    return ", ".join(f"{key} {'null' if value is None else value}" for key, value in told)
+
+
+def _promotes(policy: Policy) -> Iterator[str]:
+    promote = policy.promote
     when = promote.when
     if when is None:
         yield "nothing over a version that is in Production"
@@ -129,7 +146,8 @@ def _promotes(promote: Promote) -> Iterator[str]:
         yield f"when {when.metric} beats Production by {when.margin} or more"
     else:
         yield f"when {when.metric} beats Production by {when.margin_relative} of its value or more"
-    if when is not None and when.compare == "holdout":
+    has_holdout = policy.checks is not None and policy.checks.holdout is not None
+    if when is not None and when.compare != "logged" and has_holdout:
         yield f"both scored on the holdout, {when.confidence:.0%} sure"
     yield from (f"{name} may lose {loss}" for name, loss in promote.not_worse.items())
     yield f"the first version: {promote.first_version}"

@@ -133,6 +133,7 @@ def test_a_model_that_takes_memory_without_end_is_unfit(
     error = fault(sandbox, harmful(tmp_path, sandbox_models.Allocates()), limits(memory_mib=256))
 
     assert error.reason == "memory"
+    assert "scoring took more than 256 MiB of memory (MemoryError)" in str(error)
 
 
 @pytest.mark.parametrize("model", [sandbox_models.LeavesDaemon(), sandbox_models.ForksWithoutEnd()])

@@ -152,6 +152,19 @@ def test_a_comparison_of_an_older_steward_is_read():
     assert OnHoldout.read(kept).others == {}
 
 
+def test_what_speaks_against_a_version_is_told_and_what_warns_is_not():
+    results = (
+        CheckResult("drift.age", "warn", detail="PSI 0.15"),
+        CheckResult("robustness", "error", detail="the model crashed"),
+        CheckResult("schema", "fail", detail="new required column age"),
+    )
+
+    assert Examination(results).faults == (
+        "schema: new required column age; robustness: the model crashed"
+    )
+    assert Examination(results[:1]).faults == ""
+
+
 def test_the_journal_gets_no_number_that_json_has_not():
     result = CheckResult("sanity", "fail", value=float("nan"), numbers={"a": float("inf")})
 

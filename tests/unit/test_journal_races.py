@@ -23,6 +23,7 @@ from steward.journal import (
 )
 from steward.journal.claims import Claimed
 from steward.journal.dispatches import record
+from steward.journal.ledger import JournalLedger
 from steward.journal.looking import ModelReading
 from steward.journal.schema import dispatches, models, pauses, replicas
 from steward.journal.store import Journal
@@ -32,6 +33,7 @@ from tests.servers import ROOT
 from tests.unit.journal_support import (
     FRAUD,
     begin_before,
+    claimed,
     dispatched,
     events_in,
     finish,
@@ -202,3 +204,38 @@ def test_what_several_sweeps_find_due_is_hinted_by_one(several: list[Journal]) -
     at_once(*(partial(sweep, journal) for journal in several))
 
     assert sorted(hinted) == sorted(ids)
+
+
+def ledgers(journals: list[Journal], *versions: str) -> list[JournalLedger]:
+    """One for each version, each of a dispatch in a process of its own."""
+    works = [dispatched(journals[0], "work.free", version=version) for version in versions]
+    return [
+        JournalLedger(journal, claimed(journal, work))
+        for journal, work in zip(journals, works, strict=False)
+    ]
+
+
+def use(ledger: JournalLedger, version: str, digest: str, counts: list[int]) -> None:
+    counts.append(ledger.use_holdout(FRAUD, version, digest))
+
+
+def test_versions_that_are_decided_on_by_the_same_rows_at_once_are_all_counted(several: Any):
+    for number in range(ROUNDS):
+        digest = str(number) * 64
+        counts: list[int] = []
+        uses = zip(ledgers(several, "1", "2", "3"), ("1", "2", "3"), strict=True)
+
+        at_once(*(partial(use, ledger, version, digest, counts) for ledger, version in uses))
+
+        assert sorted(counts) == [1, 2, 3]
+
+
+def test_one_version_that_is_decided_on_twice_at_once_is_counted_once(several: Any):
+    for number in range(ROUNDS):
+        digest = str(number) * 64
+        counts: list[int] = []
+
+        both = ledgers(several, "1", "1")
+        at_once(*(partial(use, ledger, "1", digest, counts) for ledger in both))
+
+        assert counts == [1, 1]

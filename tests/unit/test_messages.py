@@ -10,7 +10,7 @@ import pytest
 from handlers.accounts import Message
 from handlers.messages import compose
 from handlers.rendering import limit, mrkdwn, render
-from handlers.wording import Links, number
+from handlers.wording import Links, Score, number
 from steward.cli.notify_examples import examples
 from steward.errors import PermanentError
 from steward.events import Event, EventType, ModelRef
@@ -112,6 +112,20 @@ def test_a_name_with_markup_stays_text_everywhere() -> None:
     assert "<!channel>" not in blocks
     assert "&lt;!channel&gt;" in blocks
     assert "models/%3Cscript%3E" in notification.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("run", "auc 0.81 (logged as roc_auc)"),
+        ("holdout", "auc 0.81 (computed as roc_auc)"),
+    ],
+)
+def test_what_steward_measured_itself_was_not_logged(origin: str, expected: str) -> None:
+    score = Score.read({"version": "7", "value": "0.81", "name": "roc_auc", "origin": origin})
+
+    assert score is not None
+    assert score.tell("auc") == expected
 
 
 def test_a_held_version_is_told_number_against_number() -> None:

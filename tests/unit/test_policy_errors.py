@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from steward.errors import ConfigurationError
 from steward.policy import PolicySet
 
-F1_HOLDOUT = "holdout: {uri: a.csv, label: y, metric: f1}"
+F1 = "holdout: {uri: a.csv, label: y, metric: f1}"
 GOOD = """\
 version: 1
 channels:
@@ -158,12 +158,30 @@ BAD = {
     ): "line 8: checks.quality.f1 needs min or max",
     (
         "mode: act",
-        f"mode: act\n    checks: {{fairness: {{attribute: a}}, {F1_HOLDOUT}}}",
+        f"mode: act\n    checks: {{quality: {{f1: {{min: 0}}, f1_score: {{max: 1}}}}, {F1}}}",
+    ): "line 8: checks.quality bounds f1 twice: as f1 and as f1_score",
+    (
+        "mode: act",
+        f"mode: act\n    checks: {{fairness: {{attribute: a}}, {F1}}}",
     ): "line 8: checks.fairness needs equalized_odds_difference_max or demographic_parity_",
     (
         "mode: act",
-        f"mode: act\n    checks: {{latency: {{p95_ms: null}}, {F1_HOLDOUT}}}",
+        f"mode: act\n    checks: {{latency: {{p95_ms: null}}, {F1}}}",
     ): "line 8: checks.latency needs p95_ms or ratio_max or p99_ratio_max",
+    (
+        GOOD[GOOD.index("      auc:") : GOOD.index("    notify:")],
+        (
+            f"      profit: {{names: [profit], better: higher}}\n    checks: {{{F1}}}\n"
+            "    promote:\n      when: {metric: profit, margin: 20}\n"
+        ),
+    ): "line 13: 'profit' cannot be computed; known are: roc_auc",
+    (
+        GOOD[GOOD.index("      auc:") : GOOD.index("    notify:")],
+        (
+            f"      loss: {{names: [log_loss], better: higher}}\n    checks: {{{F1}}}\n"
+            "    promote:\n      when: {metric: loss, margin: 0.1}\n"
+        ),
+    ): "line 13: metrics.loss says higher is better; of log_loss it is not",
     ("0.02}", "0.02, confidence: 1}"): "line 14: policies[0].promote.when.confidence must be less",
     ("0.02}", "0.02, compare: holdout}"): "line 14: compare: holdout needs checks.holdout",
     # what a later version will do

@@ -103,7 +103,7 @@ def _as_numbers(result: Any) -> "np.ndarray":
 
 def _fault(error: BaseException, during: str) -> dict[str, Any]:
     """What went wrong in its own words; MLflow says why only in the exception that it hides."""
-    told = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS]
+    told = f"{type(error).__name__}: {error}".removesuffix(": ")[:_ERROR_CHARACTERS]
     reason, seen = during, error
     for _ in range(20):
         if isinstance(seen, MemoryError):

@@ -105,7 +105,10 @@ class RunningModel:
         if "error" in header:
             reason = "memory" if header.get("reason") == "memory" else doing
             known = {"memory": "memory", "loading": "load", "scoring": "predict"}[reason]
-            raise self._fail(known, str(header["error"])[:_TOLD_CHARACTERS])
+            told = str(header["error"])[:_TOLD_CHARACTERS]
+            if known == "memory":
+                told = f"{doing} took more than {self._limits.memory_mib} MiB of memory ({told})"
+            raise self._fail(known, told)
         self._confirm()
         return header, body
 

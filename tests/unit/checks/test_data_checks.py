@@ -15,9 +15,10 @@ from handlers.checks.drift import (
     psi_of_numbers,
 )
 from handlers.checks.fairness import FairnessLimits, check_fairness
-from handlers.checks.metrics import metric_named
+from handlers.checks.metrics import METRICS, metric_named
 from handlers.checks.quality import Bound, QualityLimits, check_quality
 from handlers.checks.sanity import SanityLimits, check_sanity
+from steward.policy.examination import _ALSO_CALLED, BETTER
 
 LABELS = np.array([0, 0, 1, 1, 0, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9])
@@ -168,6 +169,18 @@ def test_a_shift_by_half_a_deviation_is_drift_and_none_is_not():
     assert results["drift.moved"].numbers["ks_d"] == pytest.approx(0.2, abs=0.03)
 
 
+def test_the_distance_fails_by_the_policys_bound_alone():
+    generator = np.random.default_rng(1)
+    reference = pd.DataFrame({"x": generator.normal(size=5000)})
+    current = pd.DataFrame({"x": generator.normal(0.3, size=5000)})
+
+    (warned,) = check_drift(reference, current, DriftLimits())
+    (failed,) = check_drift(reference, current, DriftLimits(ks_max=0.1))
+
+    assert (warned.status, failed.status) == ("warn", "fail")
+    assert failed.detail == f"{warned.detail} (more than 0.1)"
+
+
 def test_a_small_shift_of_many_rows_is_no_drift():
     generator = np.random.default_rng(1)
     reference, current = generator.normal(size=100_000), generator.normal(0.05, size=100_000)
@@ -215,6 +228,11 @@ def test_a_column_that_is_gone_is_an_error():
     assert (result.name, result.status) == ("drift.x", "error")
 
 
+def test_the_checks_know_every_name_that_a_policy_may_give_a_metric():
+    assert {name: metric.better for name, metric in METRICS.items()} == BETTER
+    assert {name: metric_named(name).name for name in _ALSO_CALLED} == _ALSO_CALLED
+
+
 GENDER = FairnessLimits(
     "gender",
     demographic_parity_difference_max=0.1,
@@ -248,6 +266,7 @@ def test_groups_treated_otherwise_fail_and_the_worst_pair_counts():
 
     result = results["fairness.gender.equalized_odds_difference"]
     assert (result.status, result.value) == ("fail", pytest.approx(0.3))
+    assert result.detail == "differs by 0.300 between 3 groups of gender, more than 0.1"
 
 
 def test_a_row_without_a_group_is_an_error():

@@ -34,6 +34,7 @@ def test_a_model_as_fast_as_the_champion_passes_and_a_slower_one_fails():
     assert set(statuses(alike).values()) == {"pass"}
     assert statuses(slower) == {"latency.median_ratio": "fail", "latency.p99_ratio": "pass"}
     assert slower[0].value == pytest.approx(1.6)
+    assert slower[0].detail.endswith("1.60 times, more than 1.5 times")
 
 
 def test_rare_slow_calls_show_in_the_p99_alone():
@@ -53,6 +54,7 @@ def test_an_absolute_time_is_held_only_where_the_policy_sets_one():
     )
 
     assert (result.name, result.status, result.value) == ("latency.p95_ms", "fail", 51.0)
+    assert result.detail == "p95 51.00 ms on this machine, more than 50 ms"
 
 
 def test_without_a_champion_the_ratios_are_skipped():
@@ -156,6 +158,7 @@ def test_the_worst_seed_counts_for_the_drop_and_the_flips():
     flips = check_flips("noise", GOOD, [GOOD, spoiled], 0.1)
 
     assert (drop.status, drop.value > 0.03) == ("fail", True)
+    assert drop.detail.endswith("at worst, in 2 trials, more than 0.03")
     assert (flips.status, flips.value) == ("pass", 0.1)
 
 
@@ -186,6 +189,7 @@ def test_a_model_that_remembers_or_looks_around_is_found():
 
     assert set(statuses(same).values()) == {"pass"}
     assert statuses(remembers)["determinism.repeated"] == "fail"
+    assert remembers[0].detail == "asked again, the same rows answer otherwise, by up to 0.01"
     assert statuses(looks_around)["determinism.alone"] == "fail"
 
 
@@ -229,6 +233,15 @@ def test_a_wider_type_takes_what_the_champion_takes():
 
     assert check_schema((wide,), (narrow,)).status == "warn"
     assert check_schema((narrow,), (wide,)).status == "fail"
+
+
+def test_of_very_many_columns_the_first_are_named():
+    many = tuple(Column(f"c{number}", "double") for number in range(28))
+
+    result = check_schema(many, (Column("c0", "double"),))
+
+    assert (result.status, result.value) == ("fail", 27)
+    assert result.detail.endswith("new required column c10; and 17 more such")
 
 
 def test_an_optional_column_that_becomes_required_breaks_callers():

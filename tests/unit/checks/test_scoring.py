@@ -1,5 +1,6 @@
 """Scores on the holdout: what may be compared, and which labels a model is measured by."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,16 @@ import pandas as pd
 import pytest
 
 from handlers.checks.context import Array, Task
+from handlers.checks.drift import DriftLimits
+from handlers.checks.latency import LatencyLimits
+from handlers.checks.robustness import RobustnessLimits
+from handlers.checks.sanity import SanityLimits
 from handlers.comparing import compare, score_not_worse
 from handlers.holdout import Rows
-from handlers.scoring import Scored, score
+from handlers.scoring import Scored, score, suite_of
 from steward.errors import PermanentError
 from steward.policy import Policy
-from steward.ports import ModelFacts, Table
+from steward.ports import Column, ModelFacts, Table
 from tests.unit.world import make_policy
 
 METRICS = {
@@ -55,6 +60,94 @@ def rows(y: list[object]) -> Rows:
 def scored(classes: tuple[str, ...]) -> Scored:
     held = rows(["no", "yes"] * 100)
     return score(policy_by("auc"), held, "1", Model(classes))
+
+
+def test_what_a_model_may_go_without_is_no_demand_on_callers():
+    model = Model(("no", "yes"))
+    model.info = replace(model.info, optional_columns=frozenset({"x"}))
+
+    inputs = score(policy_by("auc"), rows(["no", "yes"] * 100), "1", model).handle.inputs
+
+    assert inputs == (Column("x", "double", required=False),)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        (("0.0", "1.0"), [0, 1]),
+        (("0", "1"), [0.0, 1.0]),
+        (("False", "True"), [False, True]),
+        (("0.5", "1.5"), [0.5, 1.5]),
+        (("benign", "malignant"), ["benign", "malignant"]),
+    ],
+)
+def test_a_label_is_the_class_that_a_model_learnt_whatever_type_it_had(
+    classes: tuple[str, ...], labels: list[object]
+):
+    found = score(policy_by("auc"), rows(labels * 100), "1", Model(classes))
+
+    assert found.task == "binary"
+    assert found.labels.tolist() == [0, 1] * 100
+
+
+def test_two_models_that_learnt_the_same_classes_as_other_types_are_compared():
+    held = rows([0, 1] * 100)
+    one, other = (
+        score(policy_by("auc"), held, "1", Model(classes))
+        for classes in (("0", "1"), ("0.0", "1.0"))
+    )
+
+    assert compare(policy_by("auc"), one, other).problem == ""
+
+
+def test_a_classifier_is_not_compared_by_a_metric_of_regressions():
+    held = rows([0, 1] * 100)
+    one, other = (score(policy_by("rmse"), held, "1", Model(("0", "1"))) for _ in range(2))
+
+    compared = compare(policy_by("rmse"), one, other)
+
+    assert compared.problem == "root_mean_squared_error is no metric of a binary model"
+
+
+HOLDOUT = {"uri": "rows.csv", "label": "y", "metric": "auc"}
+
+
+def test_a_bound_that_the_policy_does_not_name_is_not_applied():
+    checks = {
+        "holdout": HOLDOUT,
+        "latency": {"p95_ms": 50},
+        "fairness": {"attribute": "sex", "demographic_parity_difference_max": 0.1},
+        "robustness": {"noise_sd": 0.2, "metric_drop_max": 0.05},
+    }
+
+    suite = suite_of(make_policy(metrics=METRICS, checks=checks))
+
+    assert suite.latency == LatencyLimits(ratio_max=None, p99_ratio_max=None, p95_ms=50)
+    assert suite.fairness is not None
+    assert suite.fairness.bounds() == {"demographic_parity_difference": 0.1}
+    assert suite.robustness == RobustnessLimits(0.2, 0.05, flip_rate_max=None)
+    assert suite.sanity == SanityLimits(leak_at=0.9999)
+    assert suite.drift is None
+
+
+def test_what_the_policy_names_is_what_the_checks_go_by():
+    checks = {
+        "holdout": HOLDOUT,
+        "sanity": {"leak_at": None},
+        "drift": {"psi_max": 0.3, "columns": ["x"]},
+        "robustness": {
+            "noise_sd": 0.2,
+            "metric_drop_max": 0.05,
+            "flip_rate_max": 0.2,
+            "gaps_metric_drop_max": 0.1,
+        },
+    }
+
+    suite = suite_of(make_policy(metrics=METRICS, checks=checks))
+
+    assert suite.sanity == SanityLimits(leak_at=None)
+    assert suite.drift == DriftLimits(psi_max=0.3, columns=("x",))
+    assert suite.robustness == RobustnessLimits(0.2, 0.05, flip_rate_max=0.2, missing_drop_max=0.1)
 
 
 def test_two_models_that_order_their_classes_alike_are_compared():
