@@ -10,7 +10,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from handlers.aliases import keep_challenger
-from handlers.approval_tags import mirror_of
+from handlers.approval_tags import CHANGED, mirror_of
 from handlers.semantic_version import TAG as SEMANTIC_VERSION
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
@@ -32,7 +32,7 @@ def annotate(event: Event, services: Services) -> Outcome:
     verdict = services.history.verdict(model, version)
     if verdict is None:
         return Skipped("no verdict yet")
-    if event.type != EventType.VERSION_TAG_SET and verdict.event_id not in (None, event.id):
+    if event.type not in CHANGED and verdict.event_id not in (None, event.id):
         return Skipped("a later event brought its own tags")
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.
