@@ -23,12 +23,25 @@ SOON = timedelta(seconds=2)
 
 
 def annotate(event: Event, services: Services) -> Outcome:
-    """Bring the tags of Steward up to the version's standing verdict."""
+    """Bring the tags of Steward up to the version's standing verdict; of a rollback, of both."""
     model, version = event.model, event.version
     if model is None or version is None:
         return Skipped("the event names no version")
     if services.mode == Mode.OBSERVE:
         return Skipped("mode observe: nothing is written")
+    outcome = _annotate(event, services, model, version)
+    if event.type != EventType.ROLLED_BACK or event.after is None:
+        return outcome
+    return _both(outcome, _annotate(event, services, model, str(event.after)))
+
+
+def _both(left: Outcome, present: Outcome) -> Outcome:
+    """What was written on the version that was left, and on the one that is Production again."""
+    notes = [each.note for each in (left, present) if isinstance(each, Done)]
+    return Done(note="; ".join(notes)) if notes else left
+
+
+def _annotate(event: Event, services: Services, model: ModelRef, version: str) -> Outcome:
     verdict = services.history.verdict(model, version)
     if verdict is None:
         return Skipped("no verdict yet")
