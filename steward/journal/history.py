@@ -5,7 +5,18 @@ One object serves one claimed dispatch.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import approvals, queries, readings, receipts
@@ -162,17 +173,20 @@ def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
     )
 
 
-def _latest_decision(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[*tuple[Any, ...]] | None:
-    # A person's request decides nothing: only Steward's own question carries a verdict.
-    is_decision = and_(
+def is_decision() -> ColumnElement[bool]:
+    """Whether an event decides: of requests only Steward's own question, which has a verdict."""
+    return and_(
         events.c.type.in_(tuple(DECISIONS)),
         or_(
             events.c.type != EventType.APPROVAL_REQUESTED,
             events.c.data["verdict"].as_string().is_not(None),
         ),
     )
+
+
+def _latest_decision(
+    connection: Connection, model: ModelRef, version: str
+) -> Row[*tuple[Any, ...]] | None:
     cause = events.alias()
     by_rollback = exists().where(
         cause.c.id == events.c.caused_by, cause.c.type == EventType.ROLLED_BACK
@@ -189,7 +203,7 @@ def _latest_decision(
             events.c.registry == model.registry,
             events.c.workspace == model.workspace,
             events.c.version == version,
-            or_(is_decision, made_champion),
+            or_(is_decision(), made_champion),
         )
         .order_by(events.c.seq.desc())
         .limit(1)
