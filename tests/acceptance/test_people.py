@@ -94,7 +94,7 @@ def test_a_version_that_production_went_back_to_is_promoted_whatever_was_said_of
     assert house.cli("rollback", name).returncode == 0
     eventually(lambda: house.tags(name, "2")["steward.verdict"] == "rolled_back", 20)
 
-    assert house.cli("rollback", name, "--to", "2", "--reason", "a false alarm").returncode == 0
+    assert house.cli("rollback", name, "2", "--reason", "a false alarm").returncode == 0
 
     eventually(lambda: house.tags(name, "2")["steward.verdict"] == "promoted", 20)
     assert house.tags(name, "2")["steward.reason"].endswith("from version 1: a false alarm")
