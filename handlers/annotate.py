@@ -32,13 +32,18 @@ def annotate(event: Event, services: Services) -> Outcome:
     outcome = _annotate(event, services, model, version)
     if event.type != EventType.ROLLED_BACK or event.after is None:
         return outcome
-    return _both(outcome, _annotate(event, services, model, str(event.after)))
+    present = str(event.after)
+    return _both({version: outcome, present: _annotate(event, services, model, present)})
 
 
-def _both(left: Outcome, present: Outcome) -> Outcome:
+def _both(outcomes: Mapping[str, Outcome]) -> Outcome:
     """What was written on the version that was left, and on the one that is Production again."""
-    notes = [each.note for each in (left, present) if isinstance(each, Done)]
-    return Done(note="; ".join(notes)) if notes else left
+    notes = [
+        f"version {version}: {each.note}"
+        for version, each in outcomes.items()
+        if isinstance(each, Done)
+    ]
+    return Done(note="; ".join(notes)) if notes else next(iter(outcomes.values()))
 
 
 def _annotate(event: Event, services: Services, model: ModelRef, version: str) -> Outcome:

@@ -148,8 +148,10 @@ def test_a_rollback_is_told_on_the_version_left_and_on_the_one_that_is_back():
     w.history.verdicts[MODEL, left.version] = Verdict("rolled_back", event_id=event.id)
     w.history.verdicts[MODEL, back.version] = Verdict("promoted", event_id=event.id)
 
-    w.run(annotate, event)
+    outcome = w.run(annotate, event)
 
+    assert isinstance(outcome, Done)
+    assert "version 1: wrote" in outcome.note
     told = {each: tags(w, each)["steward.verdict"] for each in (back.version, left.version)}
     assert told == {back.version: "promoted", left.version: "rolled_back"}
 
