@@ -10,7 +10,7 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from handlers.aliases import keep_challenger
-from handlers.approval_tags import mirror_of
+from handlers.approval_tags import CHANGED, mirror_of
 from handlers.semantic_version import TAG as SEMANTIC_VERSION
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
@@ -23,16 +23,34 @@ SOON = timedelta(seconds=2)
 
 
 def annotate(event: Event, services: Services) -> Outcome:
-    """Bring the tags of Steward up to the version's standing verdict."""
+    """Bring the tags of Steward up to the version's standing verdict; of a rollback, of both."""
     model, version = event.model, event.version
     if model is None or version is None:
         return Skipped("the event names no version")
     if services.mode == Mode.OBSERVE:
         return Skipped("mode observe: nothing is written")
+    outcome = _annotate(event, services, model, version)
+    if event.type != EventType.ROLLED_BACK or event.after is None:
+        return outcome
+    present = str(event.after)
+    return _both({version: outcome, present: _annotate(event, services, model, present)})
+
+
+def _both(outcomes: Mapping[str, Outcome]) -> Outcome:
+    """What was written on the version that was left, and on the one that is Production again."""
+    notes = [
+        f"version {version}: {each.note}"
+        for version, each in outcomes.items()
+        if isinstance(each, Done)
+    ]
+    return Done(note="; ".join(notes)) if notes else next(iter(outcomes.values()))
+
+
+def _annotate(event: Event, services: Services, model: ModelRef, version: str) -> Outcome:
     verdict = services.history.verdict(model, version)
     if verdict is None:
         return Skipped("no verdict yet")
-    if event.type != EventType.VERSION_TAG_SET and verdict.event_id not in (None, event.id):
+    if event.type not in CHANGED and verdict.event_id not in (None, event.id):
         return Skipped("a later event brought its own tags")
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.

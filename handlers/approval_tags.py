@@ -26,6 +26,8 @@ KEYS = (
     STATUS,
 )
 
+CHANGED = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
+"""News of a tag."""
 DETAILS = frozenset(KEYS) - {STATUS}
 """Who asked and answered, when and why: lists of tags leave it out, for the journal tells it."""
 _ENDED = frozenset({"promoted", "rolled_back"})
@@ -41,6 +43,13 @@ def is_heeded(event: Event, services: Services) -> bool:
     is_gate = STATUS in services.policy.read_tags
     is_set = event.type == EventType.VERSION_TAG_SET and event.seen_by != "self"
     return is_set and event.data.get("key") == STATUS and not is_gate
+
+
+def is_of_mirror(event: Event, services: Services) -> bool:
+    """Whether somebody else changed a tag that mirrors the journal; not one that a gate reads."""
+    key = str(event.data.get("key"))
+    is_read = key in services.policy.read_tags
+    return event.type in CHANGED and event.seen_by != "self" and key in KEYS and not is_read
 
 
 def heed(event: Event, services: Services) -> Outcome:

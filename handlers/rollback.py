@@ -5,6 +5,7 @@ where the policy asks for it.
 """
 
 from dataclasses import replace
+from itertools import takewhile
 
 from handlers import changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
@@ -85,15 +86,42 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
         return None, f"superseded: Production is version {found.version} by now"
     if wanted is not None:
         return _asked_for(str(wanted), services, found)
-    left = services.history.rolled_back_from(model)
+    passed = _passed_over(services, found)
     for version in services.history.champions(model):
-        is_present = version == found.version
-        if is_present or version not in found.versions or version in left:
-            continue
-        if _is_rejected(version, model, services):
-            continue
-        return version, ""
-    return None, f"{model} has no earlier good version to go back to"
+        if version != found.version and version not in passed:
+            return version, ""
+    nothing = f"{model} has no earlier good version to go back to"
+    return None, "; ".join([nothing, *passed.values()])
+
+
+def _passed_over(services: Services, found: Production) -> dict[str, str]:
+    """Versions that were Production and are not gone back to, latest first, each with a reason."""
+    left = services.history.rolled_back_from(found.model)
+    refused = services.history.rejected_by_person(found.model)
+    passed: dict[str, str] = {}
+    for version in dict.fromkeys(services.history.champions(found.model)):
+        why = None
+        if version not in found.versions:
+            why = "it was deleted"
+        elif version in refused:
+            why = "a person rejected it"
+        elif _is_rejected(version, found.model, services):
+            why = "it was rejected"
+        elif version in left:
+            why = "Production was rolled back from it before"
+        if why and version != found.version:
+            passed[version] = f"version {version} was passed over: {why}"
+    return passed
+
+
+def _passed_before(event: Event, services: Services, before: Production, target: str) -> list[str]:
+    """Why the versions later than the target were passed over; nothing where a person named it."""
+    if event.data.get("to") is not None:
+        return []
+    passed = _passed_over(services, before)
+    champions = services.history.champions(before.model)
+    later = takewhile(lambda version: version != target, dict.fromkeys(champions))
+    return [passed[version] for version in later if version in passed]
 
 
 def _asked_for(version: str, services: Services, found: Production) -> tuple[str | None, str]:
@@ -127,7 +155,7 @@ def _change(event: Event, services: Services, before: Production, target: str) -
         data={
             "verdict": "rolled_back",
             "code": "rollout_failed" if is_automatic else "asked_for",
-            "reasons": [told],
+            "reasons": [told, *_passed_before(event, services, before, target)],
             "reason": reason,
             "actor": event.data.get("actor") or "steward",
             "policy": services.policy.ref,

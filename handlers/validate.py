@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers import production
-from handlers.approval_tags import heed, is_heeded
+from handlers.approval_tags import CHANGED, REWRITTEN, heed, is_heeded, is_of_mirror
 from handlers.approvals import is_question
 from handlers.examined import Examination
 from handlers.gates import Gate, judge, measure, stopped
@@ -33,7 +33,6 @@ ASKED = frozenset(
 """What people say that leads to a judgement, wherever the version stands."""
 NOT_PASSED = ("fail", "error")
 """How a check ends that stops a version."""
-TAGS = frozenset({EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ def validate(event: Event, services: Services) -> Outcome:
         return Skipped(f"no policy governs {model}")
     if is_heeded(event, services):
         return heed(event, services)
+    if is_of_mirror(event, services):
+        return Skipped("the journal is the truth of approvals", then=REWRITTEN)
     return _judge(event, services, model, number)
 
 
@@ -161,7 +162,7 @@ def _why_not_again(event: Event, services: Services) -> str | None:
     if event.seen_by == "self":
         return "Steward's own change"
     key = str(event.data.get("key", ""))
-    if event.type in TAGS and not _reads_tag(services.policy, key):
+    if event.type in CHANGED and not _reads_tag(services.policy, key):
         return f"no rule reads the tag {key}"
     reads_description = any(gates.description for gates in services.policy.all_gates)
     if event.type == EventType.VERSION_UPDATED and not reads_description:

@@ -44,8 +44,9 @@ def outcome_of(family: Family) -> Answer:
     done = events.get("model_version.rolled_back")
     if done is None:
         return _not_rolled_back(family[:1], str(request.model))
-    lines = (f"{done.model}: Production went back from version {done.before} to {done.after}.",)
-    return served(family, events, lines, done.after)
+    told = f"{done.model}: Production went back from version {done.before} to {done.after}."
+    passed = [f"{reason[0].upper()}{reason[1:]}." for reason in done.data.get("reasons", [])[1:]]
+    return served(family, events, (told, *passed), done.after)
 
 
 def _not_rolled_back(requested: Family, model: str) -> Answer:

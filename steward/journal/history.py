@@ -5,13 +5,25 @@ One object serves one claimed dispatch.
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import approvals, queries, readings, receipts
 from steward.journal.champions import numbers, past_champions
 from steward.journal.claims import Claimed, hold
 from steward.journal.schema import (
+    SEEN_OWN,
     SEEN_READ,
     desired,
     dispatches,
@@ -108,6 +120,8 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
     if decided is None:
         return None
     event = queries.event_of(decided)
+    if event.type == EventType.CHAMPION_CHANGED and event.seen_by == "self":
+        return _gone_back_to(connection, event)
     if event.type == EventType.CHAMPION_CHANGED:
         return Verdict(
             verdict="promoted",
@@ -127,6 +141,24 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
     )
 
 
+def _gone_back_to(connection: Connection, change: Event) -> Verdict | None:
+    """Production again by a rollback, whatever was said of the version before."""
+    rollback = queries.get_event(connection, change.caused_by or "")
+    if rollback is None:
+        return None
+    reason = str(rollback.data.get("reason") or "")
+    told = f"Production went back to it from version {rollback.before}"
+    return Verdict(
+        verdict="promoted",
+        reasons=(told + (f": {reason}" if reason else ""),),
+        code="rolled_back_to",
+        event_id=rollback.id,
+        policy=rollback.data.get("policy"),
+        at=rollback.recorded_at,
+        receipt=receipts.of_event(connection, rollback.id),
+    )
+
+
 def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
     reason = "being judged" if judging.note == "new" else judging.note
     is_dead = judging.state == "dead"
@@ -141,21 +173,28 @@ def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
     )
 
 
-def _latest_decision(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[*tuple[Any, ...]] | None:
-    # A person's request decides nothing: only Steward's own question carries a verdict.
-    is_decision = and_(
+def is_decision() -> ColumnElement[bool]:
+    """Whether an event decides: of requests only Steward's own question, which has a verdict."""
+    return and_(
         events.c.type.in_(tuple(DECISIONS)),
         or_(
             events.c.type != EventType.APPROVAL_REQUESTED,
             events.c.data["verdict"].as_string().is_not(None),
         ),
     )
-    by_hand = and_(
+
+
+def _latest_decision(
+    connection: Connection, model: ModelRef, version: str
+) -> Row[*tuple[Any, ...]] | None:
+    cause = events.alias()
+    by_rollback = exists().where(
+        cause.c.id == events.c.caused_by, cause.c.type == EventType.ROLLED_BACK
+    )
+    made_champion = and_(
         events.c.type == EventType.CHAMPION_CHANGED,
-        events.c.seen == SEEN_READ,
         events.c.after.is_not(None),
+        or_(events.c.seen == SEEN_READ, and_(events.c.seen == SEEN_OWN, by_rollback)),
     )
     query = (
         select(events)
@@ -164,7 +203,7 @@ def _latest_decision(
             events.c.registry == model.registry,
             events.c.workspace == model.workspace,
             events.c.version == version,
-            or_(is_decision, by_hand),
+            or_(is_decision(), made_champion),
         )
         .order_by(events.c.seq.desc())
         .limit(1)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from steward.events import EventType, ModelRef
-from steward.journal.history import DECISIONS
+from steward.journal.history import is_decision
 from steward.journal.schema import dispatches, events, installation, polls
 from steward.journal.store import Journal, insert_or_ignore
 
@@ -127,7 +127,7 @@ def awaiting_metrics(journal: Journal, registry: str) -> AwaitingMetrics:
         decided = (
             select(event.workspace, event.model, event.version, event.type, code)
             .where(
-                event.type.in_([*DECISIONS, EventType.VALIDATED]),
+                or_(is_decision(), event.type == EventType.VALIDATED),
                 event.recorded_at >= journal.now(connection) - HELD_FOR,
                 event.registry == registry,
             )

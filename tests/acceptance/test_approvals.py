@@ -1,10 +1,12 @@
 """What the policy leaves to people: approved, rejected by tag, expired; the author is refused."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from steward.events import EventType
 from tests.acceptance.installation import Installation
 from tests.servers import eventually
 
@@ -105,6 +107,44 @@ def test_an_approval_by_tag_that_nobody_accepts_promotes_nothing_and_is_taken_ba
     eventually(lambda: asked.tags(model, version)["approval_status"] == "pending", 30)
     assert asked.in_production(model) == []
     assert asked.verdict(model, version)["verdict"] == "awaiting_approval"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("approved_by", "mallory"), ("requested_by", "mallory"), ("requested_at", "")],
+)
+def test_every_tag_of_an_approval_is_brought_back_once(
+    asked: Installation, key: str, value: str
+) -> None:
+    model = f"asked-{key}"
+    version = asked.register(model)
+    wait_for_verdict(asked, model, version, "awaiting_approval")
+    before = asked.tags(model, version)
+    eventually(lambda: key not in before or changes_of(asked, model, key), 30)
+    known = len(changes_of(asked, model, key))
+
+    if value:
+        asked.mlflow.set_model_version_tag(model, version, key, value)
+    else:
+        asked.mlflow.delete_model_version_tag(model, version, key)
+    eventually(lambda: len(changes_of(asked, model, key)) > known + 1, 30)
+
+    assert asked.tags(model, version) == before
+    asked.mlflow.update_model_version(model, version, description="a poll looks once more")
+    asked.only(model=model, type=EventType.VERSION_UPDATED)
+    theirs, ours = changes_of(asked, model, key)[known:]
+    assert theirs["seen_by"] != "self"
+    assert ours["seen_by"] == "self"
+    assert asked.verdict(model, version)["verdict"] == "awaiting_approval"
+
+
+def changes_of(stack: Installation, model: str, key: str) -> list[dict[str, Any]]:
+    """Every change of a tag that the journal has, oldest first."""
+    return [
+        each
+        for each in stack.events(model=model)
+        if each["type"].startswith("model_version_tag.") and each["data"].get("key") == key
+    ]
 
 
 def test_a_rejection_by_tag_is_final_but_for_an_override(asked: Installation) -> None:

@@ -79,10 +79,26 @@ def test_a_rollback_brings_back_the_previous_version_everywhere(
     assert f"from version {present} to {previous}" in done.stdout
     assert house.serving(MODEL) == [previous, previous]
     assert house.in_production(MODEL) == [previous]
+    assert house.verdict(MODEL, previous)["verdict"] == "promoted"
     assert house.aliases(MODEL)["champion"] == previous
     eventually(lambda: house.tags(MODEL, present)["steward.verdict"] == "rolled_back", 10)
     (slack,) = eventually(lambda: told.slack(f"{MODEL} version {present} rolled back"), 20)
     assert "complaints" in slack
+
+
+def test_a_version_that_production_went_back_to_is_promoted_whatever_was_said_of_it(
+    house: Installation, name: str
+) -> None:
+    house.promote(name, auc=0.86)
+    house.promote(name, auc=0.90)
+    assert house.cli("rollback", name).returncode == 0
+    eventually(lambda: house.tags(name, "2")["steward.verdict"] == "rolled_back", 20)
+
+    assert house.cli("rollback", name, "2", "--reason", "a false alarm").returncode == 0
+
+    eventually(lambda: house.tags(name, "2")["steward.verdict"] == "promoted", 20)
+    assert house.tags(name, "2")["steward.reason"].endswith("from version 1: a false alarm")
+    eventually(lambda: house.tags(name, "1")["steward.verdict"] == "rolled_back", 20)
 
 
 def test_a_version_that_was_rolled_back_from_is_not_promoted_again_by_itself(

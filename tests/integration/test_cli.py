@@ -197,7 +197,8 @@ def test_a_rollback_is_waited_for_until_replicas_serve_it(here: Receiver):
 
     def work() -> None:
         eventually(lambda: any(hint.handler == "rollback" for hint in here.hints))
-        done = NewEvent(EventType.ROLLED_BACK, FRAUD, "2", before="2", after="1")
+        told = {"reasons": ["rolled back", "version 7 was passed over: a person rejected it"]}
+        done = NewEvent(EventType.ROLLED_BACK, FRAUD, "2", before="2", after="1", data=told)
         finish(here, "rollback", done, champion="1")
         roll_out(here, "1")
 
@@ -208,6 +209,7 @@ def test_a_rollback_is_waited_for_until_replicas_serve_it(here: Receiver):
 
     assert ran.code == 0
     assert "Production went back from version 2 to 1." in ran.out
+    assert "Version 7 was passed over: a person rejected it." in ran.out
     assert "1 of 1 replicas serve version 1" in ran.out
 
 

@@ -141,6 +141,21 @@ def test_every_verdict_is_written(name: str):
     assert tags(w, version)["steward.verdict"] == name
 
 
+def test_a_rollback_is_told_on_the_version_left_and_on_the_one_that_is_back():
+    w = World()
+    back, left = w.register(), w.register()
+    event = w.event(EventType.ROLLED_BACK, left.version, before=left.version, after=back.version)
+    w.history.verdicts[MODEL, left.version] = Verdict("rolled_back", event_id=event.id)
+    w.history.verdicts[MODEL, back.version] = Verdict("promoted", event_id=event.id)
+
+    outcome = w.run(annotate, event)
+
+    assert isinstance(outcome, Done)
+    assert "version 1: wrote" in outcome.note
+    told = {each: tags(w, each)["steward.verdict"] for each in (back.version, left.version)}
+    assert told == {back.version: "promoted", left.version: "rolled_back"}
+
+
 def test_a_version_without_a_verdict_is_left_alone():
     w = World()
     info = w.register()

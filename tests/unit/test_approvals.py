@@ -1,5 +1,6 @@
 """Approvals: who is asked, whose word counts, and that a person's no is final."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -263,6 +264,26 @@ def test_approved_by_tag_counts_only_where_the_policy_says_so(accepts: bool):
     promoted = judge(w, journal(w, only_event(outcome)))
     assert promoted is not None
     assert promoted.type == EventType.PROMOTED
+
+
+@pytest.mark.parametrize("kind", [EventType.VERSION_TAG_SET, EventType.VERSION_TAG_DELETED])
+@pytest.mark.parametrize("key", ["approved_by", "requested_at", "rejection_reason"])
+def test_a_tag_of_an_approval_that_somebody_changed_is_brought_back(kind: EventType, key: str):
+    w, _ = ask(asking())
+    news = w.event(kind, "2", data={"key": key}, after="x", seen_by="webhook")
+
+    theirs = w.run(validate, news)
+    ours = w.run(validate, replace(news, seen_by="self"))
+    gate = World(policy=make_policy(require={"required_tags": [key]}))
+    gate.register(0.9)
+    read_by_a_gate = gate.run(validate, replace(news, version="1"))
+
+    assert isinstance(theirs, Skipped)
+    assert theirs.then == ("annotate",)
+    assert isinstance(ours, Skipped)
+    assert ours.then == ()
+    assert isinstance(read_by_a_gate, Skipped)
+    assert read_by_a_gate.then == ()
 
 
 def test_the_tags_mirror_the_journal_and_a_copy_has_none():

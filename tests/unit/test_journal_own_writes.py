@@ -1,6 +1,6 @@
 """What an intent explains, and for how long: a change by a person must never pass for ours."""
 
-from steward.events import EventType
+from steward.events import EventType, NewEvent
 from steward.journal import dispatches, readings
 from steward.journal.history import standing_verdict
 from steward.journal.ledger import JournalLedger
@@ -93,3 +93,26 @@ def test_a_champion_made_by_a_person_stays_that_when_we_moved_the_mirror(
     assert change.seen_by == "poll"
     assert standing
     assert (standing.verdict, standing.code) == ("promoted", "by_hand")
+
+
+def test_a_version_that_production_went_back_to_is_promoted_whatever_stood_before(
+    journal: Journal,
+) -> None:
+    for left, back in (("2", "1"), ("1", "2")):
+        mine = claimed(journal, dispatched(journal, "work.production"))
+        JournalLedger(journal, mine).intend([Intent(FRAUD, back, "stage", "Production")])
+        found = readings.look(journal, FRAUD).reading("", "champion", back)
+        rolled_back = NewEvent(
+            EventType.ROLLED_BACK, FRAUD, left, before=left, after=back, data={"reason": "errors"}
+        )
+        dispatches.record(journal, mine, Done(events=(rolled_back,), readings=(found,)))
+
+    with journal.read() as connection:
+        left, back = (standing_verdict(connection, FRAUD, version) for version in ("1", "2"))
+
+    assert left
+    assert back
+    assert left.verdict == "rolled_back"
+    assert (back.verdict, back.code) == ("promoted", "rolled_back_to")
+    assert back.reasons == ("Production went back to it from version 1: errors",)
+    assert back.event_id == left.event_id

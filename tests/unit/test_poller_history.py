@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
-from steward.events import ModelRef, NewEvent
-from steward.journal import dispatches, readings
+import pytest
+
+from steward.events import EventType, ModelRef, NewEvent
+from steward.journal import approvals, dispatches, readings
 from steward.journal.store import Journal
 from steward.ports import Done, Hint, Wait
 from tests.fakes import FixedClock
@@ -187,6 +189,20 @@ class TestLateMetrics:
 
         poller.poll_once()
         clock.advance(8 * 86_400)
+        poller.poll_once()
+
+        assert registry.requests["evidence"] == asked + 1
+
+    @pytest.mark.parametrize("word", [EventType.APPROVAL_REQUESTED, EventType.PROMOTION_REQUESTED])
+    def test_a_person_s_request_does_not_end_the_look_for_what_is_missing(
+        self, registry: WatchedRegistry, poller: Poller, journal: Journal, word: EventType
+    ) -> None:
+        registry.create_version("fraud")
+        poller.poll_once()
+        self.held(journal, "incomplete")
+        approvals.record(journal, word, FRAUD, "1", actor="ada", data={"reason": "please"})
+        asked = registry.requests["evidence"]
+
         poller.poll_once()
 
         assert registry.requests["evidence"] == asked + 1

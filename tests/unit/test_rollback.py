@@ -85,7 +85,25 @@ def test_versions_left_rejected_or_deleted_are_passed_over():
     w.history.rejected[MODEL] = {"3"}
     w.registry.delete_version(MODEL, "2")
 
-    assert only_event(w.run(rollback, asked(w))).after == "1"
+    rolled_back = only_event(w.run(rollback, asked(w)))
+
+    assert rolled_back.after == "1"
+    assert rolled_back.data["reasons"][1:] == [
+        "version 5 was passed over: Production was rolled back from it before",
+        "version 4 was passed over: it was rejected",
+        "version 3 was passed over: a person rejected it",
+        "version 2 was passed over: it was deleted",
+    ]
+
+
+def test_what_lies_beyond_the_version_gone_back_to_is_not_told():
+    w = three_champions(World())
+    w.history.rejected[MODEL] = {"1"}
+
+    of_itself = only_event(w.run(rollback, asked(w)))
+
+    assert of_itself.after == "2"
+    assert len(of_itself.data["reasons"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,6 +126,19 @@ def test_with_nothing_to_go_back_to_it_says_so():
     w.register_champion(0.9)
 
     assert w.run(rollback, asked(w)) == Skipped("fraud has no earlier good version to go back to")
+
+
+def test_with_all_rejected_it_says_so_of_each():
+    w = three_champions(World())
+    w.history.rejected[MODEL] = {"1", "2"}
+
+    outcome = w.run(rollback, asked(w))
+
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason == (
+        "fraud has no earlier good version to go back to; version 2 was passed over: a person "
+        "rejected it; version 1 was passed over: a person rejected it"
+    )
 
 
 def test_a_version_that_replicas_refuse_is_not_gone_back_to():

@@ -191,3 +191,17 @@ def test_a_question_is_stewards_and_a_request_a_persons_if_it_has_a_name():
     actors = [each["actor"] for each in sections_of("7", asked, [])["approved"]]
 
     assert actors == ["steward", "eve", None]
+
+
+def test_a_rollback_to_a_version_is_its_newest_decision():
+    events = [
+        event(EventType.PROMOTED, data={"verdict": "promoted", "reasons": ["it is better"]}),
+        event(EventType.ROLLED_BACK, at=1, before="7", after="6", data={"verdict": "rolled_back"}),
+        event(EventType.ROLLED_BACK, "6", at=2, before="6", after="7", data={"mode": "act"}),
+    ]
+
+    told = [sections_of("7", events[:count], [])["decided"] for count in (1, 2, 3)]
+
+    assert [each["verdict"] for each in told] == ["promoted", "rolled_back", "promoted"]
+    assert told[2]["reasons"] == ["Production went back to it from version 6"]
+    assert (told[2]["code"], told[2]["mode"]) == ("rolled_back_to", "act")

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from steward.events import Event, EventType, ModelRef, uuid7
-from steward.policy import Mode, Policy
-from steward.ports import ChannelSpec, Handler, Outcome, Services, VersionInfo, Work
+from steward.policy import ChannelSpec, Mode, Policy
+from steward.ports import Handler, Outcome, Services, VersionInfo, Work
 from tests.fakes import FakeChannel, FakeFleet, FakeHistory, FakeLedger, FakeRegistry, FixedClock
 
 MODEL = ModelRef("fraud")

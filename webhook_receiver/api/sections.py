@@ -34,7 +34,7 @@ def sections_of(version: str, events: Sequence[Event], steps: Sequence[Step]) ->
         "checks": _checks(judged, decided),
         "report": _report(judged),
         "compared": _compared(decided),
-        "decided": _decided(decided),
+        "decided": _decided(_gone_back_to(version, events) or decided, decided),
         "approved": [_approval(event) for event in mine if event.type.startswith(_APPROVAL)],
         "promoted": _promoted(version, events, steps),
         "rollout": _rollout(mine),
@@ -134,10 +134,29 @@ def _is_same_data(one: dict[str, Any], other: dict[str, Any]) -> bool | None:
     return True if all(mine and theirs for mine, theirs in pairs) else None
 
 
-def _decided(event: Event | None) -> dict[str, Any] | None:
+def _gone_back_to(version: str, events: Sequence[Event]) -> Event | None:
+    """The rollback that made it Production again, where nothing was decided on it since."""
+    found = [
+        event
+        for event in events
+        if event.type in _DECIDED and version in (event.version, _returned_to(event))
+    ]
+    return found[-1] if found and _returned_to(found[-1]) == version else None
+
+
+def _returned_to(event: Event) -> str | None:
+    is_rollback = event.type == EventType.ROLLED_BACK and event.after is not None
+    return str(event.after) if is_rollback else None
+
+
+def _decided(event: Event | None, of_itself: Event | None) -> dict[str, Any] | None:
+    """The newest decision; a rollback to the version is told as its promotion."""
     if event is None:
         return None
-    data = event.data
+    data = dict(event.data)
+    if event is not of_itself:
+        reason = f"Production went back to it from version {event.before}"
+        data |= {"verdict": "promoted", "code": "rolled_back_to", "reasons": [reason]}
     return {
         "verdict": data.get("verdict") or event.type.rpartition(".")[2],
         "code": data.get("code"),
