@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from handlers.aliases import keep_challenger
 from handlers.approval_tags import CHANGED, mirror_of
-from handlers.semantic_version import TAG as SEMANTIC_VERSION
+from handlers.semantic_version import tag_to_write
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
-from steward.ports import Done, Intent, Outcome, Services, Skipped, Verdict, Wait
+from steward.ports import Done, Intent, Outcome, Services, Skipped, Verdict, VersionInfo, Wait
 
 LONGEST_REASON = 500
 LOOKS = 3
@@ -55,13 +55,8 @@ def _annotate(event: Event, services: Services, model: ModelRef, version: str) -
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.
         return Wait(event.recorded_at + SOON, "being decided", check_seconds=SOON.total_seconds())
-    return _bring_up(services, model, version, verdict, _number_in(event))
-
-
-def _number_in(event: Event) -> dict[str, str]:
-    """The semantic version that a promotion gave: written then, and left to people afterwards."""
-    given = event.data.get(SEMANTIC_VERSION) if event.type == EventType.PROMOTED else None
-    return {SEMANTIC_VERSION: str(given)} if given else {}
+    is_promotion = event.type == EventType.PROMOTED
+    return _bring_up(services, model, version, verdict, is_promotion=is_promotion)
 
 
 def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
@@ -69,10 +64,10 @@ def _is_being_promoted(event: Event, verdict: Verdict) -> bool:
 
 
 def _bring_up(
-    services: Services, model: ModelRef, version: str, verdict: Verdict, number: Mapping[str, str]
+    services: Services, model: ModelRef, version: str, verdict: Verdict, *, is_promotion: bool
 ) -> Done | Skipped:
     try:
-        written = _write(services, model, version, verdict, number)
+        written = _write(services, model, version, verdict, is_promotion=is_promotion)
         moved = keep_challenger(services, model)
     except NotFoundError:
         return Skipped("the version was deleted")
@@ -83,13 +78,14 @@ def _bring_up(
 
 
 def _write(
-    services: Services, model: ModelRef, version: str, verdict: Verdict, number: Mapping[str, str]
+    services: Services, model: ModelRef, version: str, verdict: Verdict, *, is_promotion: bool
 ) -> set[str]:
     """Write, then look at the verdict again: two of us may write at once, the last one is right.
 
     Returns the keys that were written. NotFoundError when the version is gone, or goes meanwhile.
     """
-    tags = dict(services.registry.version(model, version).tags)
+    info = services.registry.version(model, version)
+    tags, number = dict(info.tags), _number(services, info, is_promotion=is_promotion)
     written: set[str] = set()
     for _ in range(LOOKS):
         approval = mirror_of(model, version, verdict.verdict, services)
@@ -112,6 +108,13 @@ def _write(
             break
         verdict = latest
     return written
+
+
+def _number(services: Services, info: VersionInfo, *, is_promotion: bool) -> dict[str, str]:
+    if not services.policy.tags.semantic_version:
+        return {}
+    given = services.history.numbers(info.model).get(info.version)
+    return tag_to_write(info, given, is_promotion=is_promotion)
 
 
 def tags_of(

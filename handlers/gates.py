@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from handlers.examined import computed_as, is_by_holdout
 from handlers.metrics import Ambiguous, Found, Invalid, Lookup, Missing, find, tell
-from handlers.record import data_version
+from handlers.record import DATA_TAGS, data_version
 from steward.policy import Policy, tag_matches
 from steward.policy.require import Bounds, Require, TagValue
 from steward.ports import Evidence, Signature, VersionInfo
@@ -21,13 +21,17 @@ Status = Literal["pass", "fail", "missing", "unclear"]
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One gate's result; ``code`` says how it failed, ``waits_for`` what would decide it."""
+    """One gate's result; ``code`` says how it failed, ``waits_for`` what would decide it.
+
+    ``stage``: the one that it guards, where the policy's ``stages`` ask for it.
+    """
 
     name: str
     status: Status
     detail: str
     code: str = ""
     waits_for: str = ""
+    stage: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """What an event keeps of it."""
@@ -53,6 +57,16 @@ class Stopped:
         return ", ".join(gate.waits_for for gate in self.because)
 
 
+def read_tags(policy: Policy) -> frozenset[str]:
+    """The version's tags that a gate or a metric reads; never those that Steward itself writes."""
+    read = set(policy.read_tags)
+    if any("data_version" in gates.lineage for gates in policy.all_gates):
+        read.update(DATA_TAGS)
+    for metric in policy.metrics.values():
+        read.update(metric.names if metric.from_ == "tags" else ())
+    return frozenset(key for key in read if not key.startswith("steward."))
+
+
 def measure(policy: Policy, evidence: Evidence, version: VersionInfo) -> dict[str, Lookup]:
     """Every metric that the policy declares, by its own name."""
     return {name: find(metric, evidence, version) for name, metric in policy.metrics.items()}
@@ -72,12 +86,14 @@ def judge(
     return tuple(gates)
 
 
-def judge_production(
+def judge_all(
     policy: Policy, version: VersionInfo, evidence: Evidence, metrics: Mapping[str, Lookup]
 ) -> tuple[Gate, ...]:
-    """The gates that are left between a decided version and Production."""
-    rules = policy.stages.production
-    return tuple(_to_enter("Production", rules, version, evidence, metrics)) if rules else ()
+    """Every gate between a version and Production."""
+    gates = list(judge(policy, version, evidence, metrics))
+    if rules := policy.stages.production:
+        gates += _to_enter("Production", rules, version, evidence, metrics)
+    return tuple(gates)
 
 
 def stopped(gates: Iterable[Gate], *, on_missing: str, is_late: bool) -> Stopped | None:
@@ -105,9 +121,8 @@ def _to_enter(
     """The gates of one stage; they say which."""
     found = [_metric_gate(name, metrics[name], bounds) for name, bounds in rules.metrics.items()]
     for gate in (*found, *_beside_metrics(rules, version, evidence)):
-        yield replace(
-            gate, name=f"{stage}: {gate.name}", detail=f"{gate.detail} (to enter {stage})"
-        )
+        told = f"{gate.detail} (to enter {stage})"
+        yield replace(gate, name=f"{stage}: {gate.name}", detail=told, stage=stage)
 
 
 def _beside_metrics(require: Require, version: VersionInfo, evidence: Evidence) -> Iterator[Gate]:

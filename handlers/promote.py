@@ -10,18 +10,17 @@ from typing import Any
 
 from handlers import changeover, production, stages
 from handlers.approvals import read as read_said
-from handlers.decisions import decide, is_older
-from handlers.examined import OnHoldout, is_by_holdout
 from handlers.freeze import frozen
-from handlers.gates import measure
+from handlers.gates import read_tags
 from handlers.production import Production
-from handlers.rulings import Decision, Facts, Measured, Request
-from handlers.semantic_version import TAG, number
+from handlers.rulings import Decision
+from handlers.semantic_version import numbered
 from handlers.verdicts import verdict_event
+from handlers.weighing import weigh
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
-from steward.ports import Done, Look, Outcome, Services, Skipped, VersionInfo, Wait
+from steward.ports import Done, Look, Outcome, Services, Skipped, Wait
 
 OLDER = "older_than_production"
 PAUSED_FOR = timedelta(days=30)
@@ -77,11 +76,10 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return Skipped("the version was deleted")
     if found.version == version and changeover.was_begun(services, found):
         return _finish(event, services, look, found)
-    decision = stages.at_production(services, found, _decide(event, services, found, version))
-    stages.enter_staging(services, found, decision)
-    return stages.hold_back(event, services, found, decision) or _follow(
-        event, services, decision, found
-    )
+    decision = weigh(event, services, found, version)
+    stopped = stages.hold_back(event, services, found, decision)
+    stages.enter_staging(services, found, decision, stopped)
+    return stopped or _follow(event, services, decision, found)
 
 
 def _follow(
@@ -143,86 +141,6 @@ def question(services: Services, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _request(event: Event, services: Services) -> Request | None:
-    """The ``steward promote`` that this validation comes from, if it does."""
-    cause = next(iter(services.history.chain(event.id)[1:2]), None)
-    if cause is None or cause.type != EventType.PROMOTION_REQUESTED:
-        return None
-    return Request(
-        actor=str(cause.data.get("actor")),
-        reason=str(cause.data.get("reason") or ""),
-        is_override=bool(cause.data.get("override")),
-        passed_over=tuple(event.data.get("passed_over", ())),
-    )
-
-
-def _decide(event: Event, services: Services, found: Production, version: str) -> Decision:
-    """Gather the evidence of both sides, and judge."""
-    champion, on_holdout, problem = None, None, ""
-    info = found.versions[version]
-    evidence = services.registry.evidence(info)
-    if found.version and found.version != version:
-        champion = _measured(services, found, found.version)
-        run_id = evidence.lineage.get("run_id")
-        on_holdout, problem = _on_holdout(event, services, found, info, run_id)
-    facts = Facts(
-        found,
-        services.history.rejected_by_person(found.model),
-        services.history.rolled_back_from(found.model),
-        on_holdout,
-        problem,
-        said=read_said(services.history.said(found.model, version)),
-        author=evidence.lineage.get("user"),
-        identity=_identity(event, info),
-        request=_request(event, services),
-    )
-    candidate = Measured(version, measure(services.policy, evidence, info))
-    return decide(services.policy, candidate, champion, facts)
-
-
-def _identity(event: Event, info: VersionInfo) -> dict[str, str]:
-    """What tells this version, examined so, from another: an approval holds for it alone."""
-    checks = (f"{one['name']} {one['status']}" for one in event.data.get("checks") or ())
-    return {
-        "created_at": info.created_at.isoformat(),
-        "run_id": info.run_id or "",
-        "model_sha256": str(event.data.get("model_sha256") or ""),
-        "checks": ", ".join(check for check in checks if not check.startswith("latency")),
-    }
-
-
-def _on_holdout(
-    event: Event, services: Services, found: Production, candidate: VersionInfo, run_id: str | None
-) -> tuple[OnHoldout | None, str]:
-    """The validation's comparison, where Production and policy are the same still; or a new one.
-
-    With it, or in its place, why there is none: also a check that fails beside this Production,
-    since the version passed them beside another.
-    """
-    if not is_by_holdout(services.policy) or not _may_be_compared(found, candidate.version):
-        return None, ""
-    if kept := event.data.get("comparison"):
-        compared = OnHoldout.read(kept)
-        if (compared.champion, compared.policy) == (found.version, services.policy.ref):
-            return compared, ""
-    from handlers.examination import examine  # numbers: 2 s to import
-
-    anew = examine(services, candidate, run_id, found.versions[found.version or ""])
-    if anew.faults:
-        return None, f"examined anew beside Production version {found.version}: {anew.faults}"
-    return anew.on_holdout, ""
-
-
-def _may_be_compared(found: Production, version: str) -> bool:
-    """Whether no rule has decided already, so that scoring both is not for nothing."""
-    return not found.problem and not is_older(version, found.version or "")
-
-
-def _measured(services: Services, found: Production, version: str) -> Measured:
-    info = found.versions[version]
-    return Measured(version, measure(services.policy, services.registry.evidence(info), info))
-
-
 def _would_promote(event: Event, services: Services, decision: Decision) -> Done:
     first, *others = decision.reasons
     would = f"would be promoted: {first}; mode is {services.mode}"
@@ -240,19 +158,29 @@ def _act(event: Event, services: Services, decision: Decision, found: Production
         held = replace(decision, kind="hold", code="not_servable", reasons=reasons)
         return Done(events=(verdict_event(EventType.HELD, event, services, held, told),))
     now = production.read(services, found.model)
-    if (now.version, now.problem) != (found.version, found.problem):
+    if _seen(services, now, decision) != _seen(services, found, decision):
         return None
     rejected = services.history.rejected_by_person(found.model)
     if decision.candidate.version in rejected and decision.code != "override":
         return None  # a person said no while the replicas prepared
-    return _change(event, services, decision, now, told=told)
+    return _change(event, services, numbered(services, found, decision), now, told=told)
+
+
+def _seen(services: Services, found: Production, decision: Decision) -> tuple[object, ...]:
+    """What must be as it was when that was decided: Production, and what gates read."""
+    info = found.versions.get(decision.candidate.version)
+    if info is None:
+        return (None,)
+    tags = {key: info.tags.get(key) for key in read_tags(services.policy)}
+    return found.version, found.problem, tags, bool(info.description.strip())
 
 
 def _finish(event: Event, services: Services, look: Look, found: Production) -> Outcome:
     """An earlier try wrote Production and no more: judge as it did, and write the rest."""
     previous = changeover.before_it(services, look, found)
     version, before = found.version or "", replace(found, version=previous, problem="")
-    return _change(event, services, _decide(event, services, before, version), before, told={})
+    decision = numbered(services, before, weigh(event, services, before, version))
+    return _change(event, services, decision, before, told={})
 
 
 def _change(
@@ -266,9 +194,6 @@ def _change(
     """Write it; ``before.version`` is the version that it replaces."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
-    if numbered := number(services, before, decision):
-        decision = replace(decision, reasons=(*decision.reasons, numbered.reason))
-        told = {**told, TAG: numbered.number}
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
     promoted = replace(promoted, before=before.version, after=version)
     return Done(events=(promoted,), readings=readings)

@@ -13,6 +13,7 @@ from handlers.examined import OnHoldout
 from handlers.gates import Gate
 from handlers.metrics import Lookup, Missing
 from handlers.production import Production
+from steward.ports import Signature
 
 Kind = Literal["promote", "hold", "ask", "reject", "nothing"]
 _NOT_LOGGED: Lookup = Missing("no value was looked for")
@@ -20,10 +21,14 @@ _NOT_LOGGED: Lookup = Missing("no value was looked for")
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One side of the comparison: a version, and its metrics by the policy's names for them."""
+    """One side of the comparison: a version, and its metrics by the policy's names for them.
+
+    ``signature``: None where the policy needs none, or it could not be read.
+    """
 
     version: str
     metrics: Mapping[str, Lookup] = field(default_factory=dict)
+    signature: Signature | None = None
 
     def of(self, metric: str) -> Lookup:
         """What was found for a metric."""
@@ -70,7 +75,7 @@ class Decision:
     ``metric`` is the policy's name; ``required`` the gain that the policy asks for, also where it
     says it relative to Production; ``ruled`` the code of what the rules say, before any person;
     ``on_holdout`` how both did on the same rows, if they were scored; ``gates`` what was judged
-    last, right before Production.
+    last, right before Production; ``semantic_version`` what it will be called.
     """
 
     kind: Kind
@@ -86,6 +91,7 @@ class Decision:
     author: str | None = None
     ruled: str = ""
     gates: tuple[Gate, ...] = ()
+    semantic_version: str = ""
     on_holdout: OnHoldout | None = None
 
 

@@ -6,53 +6,58 @@ that cannot be told from Production.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
 from handlers.checks.schema import check_schema
 from handlers.production import Production
 from handlers.rulings import Decision
-from steward.errors import PermanentError
-from steward.ports import Column, Evidence, Services, Signature, VersionInfo
+from handlers.verdicts import SEMANTIC_VERSION
+from steward.ports import Column, Services, Signature, VersionInfo
 
-TAG = "semantic_version"
 Bump = Literal["major", "minor", "patch"]
 Number = tuple[int, int, int]
-_FORM = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
+LARGEST_IN_A_TAG = 10**9 - 1
+"""Of each part: whoever sets a tag leaves room to count on."""
+_FORM = re.compile(r"(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})", re.ASCII)
 _BETTER = frozenset({"beats_production", "no_production"})
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered:
-    """The number that a version has from now on, and why, as a reason of the promotion."""
+def numbered(services: Services, before: Production, decision: Decision) -> Decision:
+    """The decision with the number of the version that takes the place of ``before.version``.
 
-    number: str
-    reason: str
-
-
-def number(services: Services, before: Production, decision: Decision) -> Numbered | None:
-    """What to call the version that takes the place of ``before.version``; None if nobody asked.
-
-    A number that it has already stays: from an earlier promotion, or from a person's tag.
+    As it was, where the policy asks for none. A number that it has already stays.
     """
     if not services.policy.tags.semantic_version:
-        return None
-    version = decision.candidate.version
-    given = services.history.numbers(before.model)
-    info = before.versions[version]
-    evidence = _evidence(services, info)
-    is_copy = evidence is not None and evidence.copied_from is not None
-    if not is_copy and parse(info.tags.get(TAG)):  # a copy has all the tags of its source
-        return Numbered(info.tags[TAG], f"it is numbered {info.tags[TAG]}, as its tag says")
-    if version in given:
-        return Numbered(given[version], f"it is numbered {given[version]}, as before")
-    highest = _highest(services, before, version, given)
+        return decision
+    version, given = decision.candidate.version, services.history.numbers(before.model)
+    held = _held(before.versions.get(version), given.get(version))
+    past = {*services.history.champions(before.model), *given, *filter(None, [before.version])}
+    highest = max(
+        filter(None, (_held(before.versions.get(one), given.get(one)) for one in past - {version})),
+        default=None,
+    )
+    if held and version in given:
+        return _with(decision, tell(held), "as before")
+    if held and (highest is None or held > highest):
+        return _with(decision, tell(held), "as its tag says")
+    ignored = f"; its tag {tell(held)} is not above {tell(highest)}" if held and highest else ""
     if highest is None:
-        return Numbered("1.0.0", "it is numbered 1.0.0, the first of its model")
-    bump, because = _bump(services, before, decision, evidence)
+        return _with(decision, "1.0.0", "the first of its model")
+    bump, because = _bump(before, decision)
     chosen = tell(after(highest, bump))
-    return Numbered(chosen, f"it is numbered {chosen}, {bump} after {tell(highest)}: {because}")
+    return _with(decision, chosen, f"{bump} after {tell(highest)}: {because}{ignored}")
+
+
+def tag_to_write(version: VersionInfo, given: str | None, *, is_promotion: bool) -> dict[str, str]:
+    """The tag, where a version lacks the number that it was given; what people correct stays.
+
+    A copy came with the tag of its source: there the promotion itself overwrites it.
+    """
+    is_foreign = is_promotion and version.copy_of is not None
+    if given is None or (parse(version.tags.get(SEMANTIC_VERSION)) and not is_foreign):
+        return {}
+    return {SEMANTIC_VERSION: given}
 
 
 def parse(text: str | None) -> Number | None:
@@ -61,14 +66,14 @@ def parse(text: str | None) -> Number | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def tell(numbered: Number) -> str:
+def tell(number: Number) -> str:
     """The inverse of :func:`parse`."""
-    return ".".join(map(str, numbered))
+    return ".".join(map(str, number))
 
 
-def after(numbered: Number, bump: Bump) -> Number:
+def after(number: Number, bump: Bump) -> Number:
     """The next number of its kind; what stands to the right of it begins at 0."""
-    major, minor, patch = numbered
+    major, minor, patch = number
     if bump == "major":
         return major + 1, 0, 0
     return (major, minor + 1, 0) if bump == "minor" else (major, minor, patch + 1)
@@ -101,36 +106,30 @@ def _broken_outputs(new: tuple[Column, ...], old: tuple[Column, ...]) -> str:
     return "; ".join(changed)
 
 
-def _bump(
-    services: Services, before: Production, decision: Decision, evidence: Evidence | None
-) -> tuple[Bump, str]:
-    if before.version is None:
+def _with(decision: Decision, number: str, why: str) -> Decision:
+    reasons = (*decision.reasons, f"it is numbered {number}, {why}")
+    return replace(decision, semantic_version=number, reasons=reasons)
+
+
+def _held(info: VersionInfo | None, given: str | None) -> Number | None:
+    """The number of a version: what it was given, or a higher one that a person set as its tag.
+
+    A copy has the tags of its source, so that there the tag counts for nothing.
+    """
+    tag = parse(info.tags.get(SEMANTIC_VERSION)) if info and info.copy_of is None else None
+    if tag and max(tag) > LARGEST_IN_A_TAG:
+        tag = None
+    return max(filter(None, (parse(given), tag)), default=None)
+
+
+def _bump(before: Production, decision: Decision) -> tuple[Bump, str]:
+    champion = decision.champion
+    if before.version is None or champion is None:
         return "minor", "there was no Production"
-    champion = _evidence(services, before.versions[before.version])
-    signatures = [side.signature if side else None for side in (evidence, champion)]
-    new, old = signatures
+    new, old = decision.candidate.signature, champion.signature
     unknown = "" if new and old else "; whether its signature changed could not be read"
     if new and old and (broken := breaking(new, old)):
         return "major", f"against version {before.version}, {broken}"
     if decision.ruled in _BETTER:
         return "minor", f"it beats version {before.version}{unknown}"
     return "patch", f"nothing shows that it beats version {before.version}{unknown}"
-
-
-def _highest(
-    services: Services, before: Production, version: str, given: Mapping[str, str]
-) -> Number | None:
-    """Of all that were Production, so that no number is given twice; a tag outdoes our record."""
-    past = {*services.history.champions(before.model), *given, *filter(None, [before.version])}
-    numbers = []
-    for one in past - {version}:
-        info = before.versions.get(one)
-        numbers.append((parse(info.tags.get(TAG)) if info else None) or parse(given.get(one)))
-    return max((found for found in numbers if found), default=None)
-
-
-def _evidence(services: Services, info: VersionInfo) -> Evidence | None:
-    try:
-        return services.registry.evidence(info, with_signature=True)
-    except PermanentError:
-        return None

@@ -12,9 +12,9 @@ from handlers import production
 from handlers.approval_tags import CHANGED, REWRITTEN, heed, is_heeded, is_of_mirror
 from handlers.approvals import is_question
 from handlers.examined import Examination
-from handlers.gates import Gate, judge, measure, stopped
+from handlers.gates import Gate, judge, measure, read_tags, stopped
 from handlers.metrics import Found, Lookup
-from handlers.record import DATA_TAGS, found_more, found_record, lineage_record
+from handlers.record import found_more, found_record, lineage_record
 from handlers.rulings import Decision, Measured
 from handlers.verdicts import found_metric, verdict_event
 from steward.errors import NotFoundError
@@ -162,7 +162,7 @@ def _why_not_again(event: Event, services: Services) -> str | None:
     if event.seen_by == "self":
         return "Steward's own change"
     key = str(event.data.get("key", ""))
-    if event.type in CHANGED and not _reads_tag(services.policy, key):
+    if event.type in CHANGED and key not in read_tags(services.policy):
         return f"no rule reads the tag {key}"
     reads_description = any(gates.description for gates in services.policy.all_gates)
     if event.type == EventType.VERSION_UPDATED and not reads_description:
@@ -180,16 +180,6 @@ def _where_it_stands(model: ModelRef, number: str, services: Services) -> str | 
     if number in services.history.rejected_by_person(model):
         return "a person rejected the version"
     return None
-
-
-def _reads_tag(policy: Policy, key: str) -> bool:
-    """Whether the policy looks at a tag; never at those that Steward itself writes."""
-    read = set(policy.read_tags)
-    if any("data_version" in gates.lineage for gates in policy.all_gates):
-        read.update(DATA_TAGS)
-    for metric in policy.metrics.values():
-        read.update(metric.names if metric.from_ == "tags" else ())
-    return key in read and not key.startswith("steward.")
 
 
 def _deadline(event: Event, version: VersionInfo, policy: Policy) -> datetime:

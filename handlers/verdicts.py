@@ -21,7 +21,9 @@ _VERDICTS = {
     EventType.APPROVAL_REQUESTED: "awaiting_approval",
 }
 PRODUCTION_GATES = "production_gates"
-"""The key of the gates that were judged with the decision; ``gates`` are those of a validation."""
+"""The key of the gates of Production; ``gates`` are those that a validation judged."""
+SEMANTIC_VERSION = "semantic_version"
+"""The key of the number that a promotion gave, and the tag that tells it."""
 _ANSWER = "steward approve {model} {version}, or: steward reject {model} {version} --reason REASON"
 _REPLAY = "When the cause is gone: steward events replay {event}."
 _BY_HAND = "To promote it all the same: steward promote {model} {version}"
@@ -33,6 +35,7 @@ _NEXT = {
     "champion_metric_missing": "Log it for Production, then: steward events replay {event}.",
     "champion_metric_ambiguous": _REPLAY,
     "champion_metric_invalid": _REPLAY,
+    "gate_failed": "Set right what failed: the version is then judged again.",
     "not_servable": _REPLAY,
     "check_incomplete": _REPLAY,
     "not_comparable": _REPLAY,
@@ -77,11 +80,19 @@ def verdict_event(
                 event,
                 services,
             ),
-            **({PRODUCTION_GATES: [g.as_dict() for g in decision.gates]} if decision.gates else {}),
+            **_judged_last(decision),
             **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
         },
     )
+
+
+def _judged_last(decision: Decision) -> dict[str, Any]:
+    gates = [gate.as_dict() for gate in decision.gates if gate.stage == "Production"]
+    return {
+        **({PRODUCTION_GATES: gates} if gates else {}),
+        **({SEMANTIC_VERSION: decision.semantic_version} if decision.semantic_version else {}),
+    }
 
 
 def person_event(

@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 
 from steward.clients.mlflow_lineage import (
     RunOrigin,
-    copied_from,
     environment,
     inputs,
     lineage,
@@ -29,7 +28,6 @@ OWN_METRICS = "steward/"
 INFINITY_FROM = 1.7e308
 """MLflow's SQL store writes infinity as the largest double, about 1.797e308."""
 
-_COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 _LOGGED_MODEL = re.compile(r"models:/(?P<plain>m-[^/]+)|.+/models/(?P<stored>m-[^/]+)/artifacts/?")
 
 
@@ -124,15 +122,15 @@ def gather(version: VersionInfo, reader: Reader, *, with_signature: bool = False
         params=params(origins),
         inputs=inputs(origins),
         environment=environment(origins),
-        copied_from=copied_from(version.source),
+        copied_from="/".join(version.copy_of) if version.copy_of else None,
     )
 
 
 def _chain(version: VersionInfo, reader: Reader, found: _Found) -> Iterator[VersionInfo]:
     seen = {(version.model.name, version.version)}
     yield version
-    while match := _COPY.fullmatch(version.source):
-        name, number = match["name"], match["version"]
+    while version.copy_of:
+        name, number = version.copy_of
         if (name, number) in seen or len(seen) > MAX_COPIES:
             return
         seen.add((name, number))

@@ -28,7 +28,6 @@ _ENVIRONMENT_TAGS = {
     "mlflow.databricks.cluster.info": "cluster",
 }
 _VERSION = re.compile(r"(?P<library>\w+)_version")
-_COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,6 @@ def environment(runs: Sequence[RunOrigin]) -> dict[str, str]:
     for run in runs:
         found = {**_of_tags(run.tags), **found}
     return found
-
-
-def copied_from(source: str) -> str | None:
-    """The version that a version's source names, as model/number; None where it is no copy."""
-    match = _COPY.fullmatch(source)
-    return f"{match['name']}/{match['version']}" if match else None
 
 
 def _datasets(used: tuple[DatasetInput, ...]) -> dict[str, str]:

@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +15,10 @@ from steward.clients.datasets import translated_artifacts
 from steward.clients.mlflow_evidence import MAX_COPIES, logged_model_id
 from steward.clients.mlflow_registry import in_workspace
 from steward.errors import PermanentError
-from steward.ports import ModelFiles, VersionInfo
+from steward.ports import ModelFiles, VersionInfo, copy_of
 
 MAX_BYTES = 4 * 1024**3
 FOLDER = "validation"
-_COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 
 
 class MlflowModelStore:
@@ -104,10 +102,10 @@ class MlflowModelStore:
     def _location(self, source: str) -> str:
         """Where the files are: behind copies of versions, and behind a logged model."""
         for _ in range(MAX_COPIES):
-            match = _COPY.fullmatch(source)
-            if match is None:
+            origin = copy_of(source)
+            if origin is None:
                 break
-            source = self._client.get_model_version(match["name"], match["version"]).source
+            source = self._client.get_model_version(*origin).source
         model_id = logged_model_id(source)
         if model_id is None:
             return source

@@ -21,6 +21,7 @@ from steward.ports.registry import (
     Registry,
     Signature,
     VersionInfo,
+    copy_of,
 )
 from steward.ports.sandbox import ModelFacts, ModelFiles, Sandbox, SandboxedModel, SandboxLimits
 from steward.ports.services import Clock, Services, Work
@@ -64,4 +65,5 @@ __all__ = [
     "VersionInfo",
     "Wait",
     "Work",
+    "copy_of",
 ]

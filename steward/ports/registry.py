@@ -1,11 +1,14 @@
 """The model registry: what it tells of models and versions, and what may be written to it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
 from steward.events import ModelRef
+
+_COPY = re.compile(r"models:/(?P<name>[^/]+)/(?P<version>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,17 @@ class VersionInfo:
     source: str = ""
     run_id: str | None = None
     status: str = "READY"
+
+    @property
+    def copy_of(self) -> tuple[str, str] | None:
+        """Model and number of the version that it was copied from, tags and all; None if none."""
+        return copy_of(self.source)
+
+
+def copy_of(source: str) -> tuple[str, str] | None:
+    """Model and number of the version that a version's source names; None where it is no copy."""
+    match = _COPY.fullmatch(source)
+    return (match["name"], match["version"]) if match else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ import pytest
 
 from steward.clients.mlflow_lineage import (
     RunOrigin,
-    copied_from,
     environment,
     inputs,
     lineage,
     params,
 )
-from steward.ports import DatasetInput
+from steward.ports import DatasetInput, copy_of
 
 CARDS = DatasetInput("cards", "d1", "training", "s3")
 
@@ -60,7 +59,7 @@ def test_the_environment_comes_from_the_only_model_that_a_run_logged():
 
 @pytest.mark.parametrize(
     ("source", "expected"),
-    [("models:/fraud-dev/3", "fraud-dev/3"), ("models:/m-1", None), ("s3://a/b", None)],
+    [("models:/fraud-dev/3", ("fraud-dev", "3")), ("models:/m-1", None), ("s3://a/b", None)],
 )
-def test_a_copy_names_its_version(source: str, expected: str | None):
-    assert copied_from(source) == expected
+def test_a_copy_names_its_version(source: str, expected: tuple[str, str] | None):
+    assert copy_of(source) == expected

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from handlers.annotate import annotate
 from handlers.promote import promote
 from handlers.semantic_version import after, breaking, parse, tell
-from steward.errors import PermanentError
-from steward.events import EventType, NewEvent
+from steward.events import Event, EventType, NewEvent
 from steward.ports import Column, Done, Signature, Verdict, VersionInfo
 from tests.unit.world import MODEL, World, make_policy
 
@@ -122,22 +121,6 @@ def test_a_signature_that_nobody_knows_is_no_break_and_said(unknown: Signature |
     assert ("could not be read" in event.data["reasons"][-1]) is (unknown is None)
 
 
-def test_a_registry_that_refuses_to_tell_does_not_undo_a_promotion():
-    w = world()
-    champion(w)
-    info = w.register(0.95, signature=TWO)
-    read = w.registry.evidence
-
-    def refuses_signatures(version: VersionInfo, *, with_signature: bool = False):
-        if with_signature:
-            raise PermanentError("no")
-        return read(version)
-
-    w.registry.evidence = refuses_signatures  # type: ignore[method-assign]
-
-    assert number_of(promoted(w, info.version)) == "1.3.0"
-
-
 def test_a_persons_tag_is_kept():
     w = world()
     champion(w)
@@ -162,12 +145,63 @@ def test_a_tag_of_another_form_is_no_number(tag: str):
 def test_the_tag_of_a_copy_is_its_sources_and_counts_for_nothing():
     w = world()
     champion(w)
-    info = w.register(0.95, tags={"semantic_version": "4.0.0"}, signature=ONE)
-    run_id = info.run_id or ""
-    held = w.registry.evidence_of[run_id]
-    w.registry.evidence_of[run_id] = replace(held, copied_from="other/7")
+    tags = {"semantic_version": "4.0.0"}
+    info = w.register(0.95, tags=tags, signature=ONE, source="models:/other/7")
 
     assert number_of(promoted(w, info.version)) == "1.3.0"
+
+
+def test_the_tag_of_a_promoted_copy_counts_for_nothing_either():
+    w = world()
+    info = w.register(0.9, tags={"semantic_version": "7.0.0"}, source="models:/other/7")
+    w.registry.set_stage(MODEL, info.version, "Production", archive_existing=True)
+    w.know_champion(info.version)
+    w.history.numbered[MODEL] = {info.version: "1.0.0"}  # its own tag was not written yet
+
+    assert number_of(promoted(w, w.register(0.95).version)) == "1.1.0"
+
+
+@pytest.mark.parametrize("tag", ["1.2.3", "0.0.0", "1.2.2"])
+def test_a_tag_that_is_not_above_all_others_is_not_kept_and_said(tag: str):
+    w = world()
+    champion(w)
+
+    event = promoted(w, w.register(0.95, tags={"semantic_version": tag}, signature=ONE).version)
+
+    assert number_of(event) == "1.3.0"
+    assert event.data["reasons"][-1].endswith(f"; its tag {tag} is not above 1.2.3")
+
+
+def test_a_tag_leaves_room_to_count_on():
+    w = world()
+    champion(w)
+    w.registry.set_version_tag(MODEL, "1", "semantic_version", "1.9999999999.0")
+
+    assert number_of(promoted(w, w.register(0.95, signature=ONE).version)) == "1.3.0"
+
+
+def test_the_largest_tag_is_counted_on_and_read_back():
+    w = world()
+    champion(w)
+    info = w.register(0.95, tags={"semantic_version": "1.999999999.0"}, signature=ONE)
+    assert number_of(promoted(w, info.version)) == "1.999999999.0"
+    w.know_champion(info.version)
+    w.history.numbered[MODEL][info.version] = "1.999999999.0"
+
+    second = w.register(0.99, signature=ONE)
+    assert number_of(promoted(w, second.version)) == "1.1000000000.0"
+    w.know_champion(second.version)
+    w.history.numbered[MODEL][second.version] = "1.1000000000.0"
+
+    assert number_of(promoted(w, w.register(1.1, signature=ONE).version)) == "1.1000000001.0"
+
+
+def test_a_lowered_tag_gives_no_number_twice():
+    w = world()
+    champion(w, number="1.1.0")
+    w.registry.set_version_tag(MODEL, "1", "semantic_version", "0.0.1")
+
+    assert number_of(promoted(w, w.register(0.95, signature=ONE).version)) == "1.2.0"
 
 
 def test_a_correction_on_production_counts_for_the_next_one():
@@ -200,20 +234,63 @@ def test_a_version_that_becomes_production_again_keeps_its_number():
     assert event.data["reasons"][-1] == "it is numbered 1.1.0, as before"
 
 
+def told(w: World, kind: EventType, version: str, verdict: str) -> Event:
+    """An event that left the version with this verdict."""
+    event = w.event(kind, version, data={"verdict": verdict})
+    w.history.verdicts[MODEL, version] = Verdict(verdict, ("so",), event_id=event.id)
+    return event
+
+
+def tag(w: World, version: str) -> str | None:
+    return w.registry.version(MODEL, version).tags.get("semantic_version")
+
+
 def test_the_tag_is_written_with_the_promotion_and_left_to_people_afterwards():
     w = world()
-    info = w.register(0.9)
-    event = w.event(
-        EventType.PROMOTED, info.version, data={"semantic_version": "1.0.0", "verdict": "promoted"}
-    )
-    w.history.verdicts[MODEL, info.version] = Verdict("promoted", ("so",), event_id=event.id)
+    version = w.register(0.9).version
+    w.history.numbered[MODEL] = {version: "1.0.0"}
+    event = told(w, EventType.PROMOTED, version, "promoted")
 
     w.run(annotate, event)
-    assert w.registry.version(MODEL, info.version).tags["semantic_version"] == "1.0.0"
+    assert tag(w, version) == "1.0.0"
 
-    w.registry.set_version_tag(MODEL, info.version, "semantic_version", "2.0.0")
-    w.run(annotate, w.event(EventType.CHAMPION_CHANGED, info.version))
-    assert w.registry.version(MODEL, info.version).tags["semantic_version"] == "2.0.0"
+    w.registry.set_version_tag(MODEL, version, "semantic_version", "2.0.0")
+    w.run(annotate, w.event(EventType.CHAMPION_CHANGED, version))
+    w.run(annotate, event)  # replayed
+    assert tag(w, version) == "2.0.0"
+
+
+def test_a_tag_that_a_later_verdict_overtook_is_written_with_that():
+    w = world()
+    version = w.register(0.9).version
+    w.history.numbered[MODEL] = {version: "1.0.0"}
+
+    w.run(annotate, told(w, EventType.ROLLED_BACK, version, "rolled_back"))
+
+    assert tag(w, version) == "1.0.0"
+
+
+def test_the_tag_that_a_copy_brought_is_replaced_by_its_promotion_alone():
+    w = world()
+    version = w.register(0.9, tags={"semantic_version": "7.0.0"}, source="models:/other/7").version
+    w.history.numbered[MODEL] = {version: "1.0.0"}
+
+    w.run(annotate, told(w, EventType.PROMOTED, version, "promoted"))
+    assert tag(w, version) == "1.0.0"
+
+    w.registry.set_version_tag(MODEL, version, "semantic_version", "1.5.0")
+    w.run(annotate, w.event(EventType.CHAMPION_CHANGED, version))
+    assert tag(w, version) == "1.5.0"
+
+
+def test_a_number_without_the_policy_asking_is_written_no_more():
+    w = World()
+    version = w.register(0.9).version
+    w.history.numbered[MODEL] = {version: "1.0.0"}
+
+    w.run(annotate, told(w, EventType.PROMOTED, version, "promoted"))
+
+    assert tag(w, version) is None
 
 
 @pytest.mark.parametrize(

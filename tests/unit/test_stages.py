@@ -1,5 +1,6 @@
 """None, Staging, Production: each step by its own gates."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +57,7 @@ def test_what_staging_asks_is_judged_with_the_other_gates():
         "name": "Staging: tag data_version",
         "status": "pass",
         "detail": "tag data_version is there (to enter Staging)",
+        "stage": "Staging",
     }
 
 
@@ -173,6 +175,113 @@ def test_a_rejected_or_older_version_enters_nothing():
     judged(w, rejected)
 
     assert w.stages() == {"2": "Production"}
+
+
+def while_it_is_weighed(w: World, act: Callable[[], None]) -> None:
+    """Let somebody act after Production was read, once."""
+    acts = [act]
+
+    def after(method: str) -> None:
+        if method == "evidence" and acts:
+            acts.pop()()
+
+    read = w.registry.evidence
+
+    def evidence(info: VersionInfo, **wishes: Any) -> Any:
+        found = read(info, **wishes)
+        after("evidence")
+        return found
+
+    w.registry.evidence = evidence  # type: ignore[method-assign]
+
+
+def while_replicas_prepare(w: World, info: VersionInfo, key: str, value: str) -> None:
+    """Let somebody set a tag while the one replica loads the version."""
+    w.fleet.add(MODEL, None, 0)
+    prepare = w.fleet.prepare
+
+    def slow(*args: Any, **more: Any) -> Any:
+        w.registry.set_version_tag(MODEL, info.version, key, value)
+        return prepare(*args, **more)
+
+    w.fleet.prepare = slow  # type: ignore[method-assign]
+
+
+def test_what_a_person_promoted_meanwhile_is_not_moved_back_to_staging():
+    w = world()
+    w.register_champion(0.9)
+    info = w.register(0.95, tags=DATA)
+    while_it_is_weighed(
+        w,
+        lambda: w.registry.set_stage(MODEL, info.version, "Production", archive_existing=True),
+    )
+
+    judged(w, info)
+
+    assert w.stages() == {"1": "Archived", "2": "Production"}
+
+
+def test_a_gate_that_held_at_validation_and_holds_no_more_stops_it():
+    w = world(require={"tags": {"legal": True}})
+    info = w.register(0.95, tags={**DATA, "legal": "false", "validated": "true"})
+
+    event = only_event(judged(w, info))
+
+    assert (event.type, event.data["code"]) == (EventType.REJECTED, "gate_failed")
+    assert event.data["reasons"][0] == "tag legal is false; true is required"
+    assert event.data["next"] == ["Set right what failed: the version is then judged again."]
+
+
+def test_a_gate_that_fails_while_the_replicas_prepare_stops_it():
+    w = world()
+    info = w.register(0.95, tags={**DATA, "validated": "true"})
+    while_replicas_prepare(w, info, "validated", "false")
+
+    event = only_event(judged(w, info))
+
+    assert event.type == EventType.REJECTED
+    assert w.stages() == {info.version: "Staging"}
+
+
+def test_tags_that_no_gate_reads_do_not_stop_a_promotion():
+    w = world()
+    info = w.register(0.95, tags={**DATA, "validated": "true"})
+    while_replicas_prepare(w, info, "steward.verdict", "waiting")
+
+    assert only_event(judged(w, info)).type == EventType.PROMOTED
+    assert [call[0] for call in w.fleet.calls] == ["prepare"]
+
+
+def test_what_is_rejected_at_the_gates_of_production_enters_nothing():
+    w = world()
+    info = w.register(0.95, tags={**DATA, "validated": "false"})
+
+    judged(w, info)
+
+    assert w.stages() == {}
+
+
+def test_what_was_rolled_back_from_enters_nothing():
+    w = world()
+    info = w.register(0.95, tags=DATA)
+    w.history.rolled_back[MODEL] = {info.version}
+
+    judged(w, info)
+
+    assert w.stages() == {}
+
+
+def test_a_promotion_that_a_crash_cut_short_keeps_its_gates():
+    w = world()
+    w.register_champion(0.9)
+    info = w.register(0.95, tags={**DATA, "validated": "true"})
+    w.registry.set_stage(MODEL, info.version, "Production", archive_existing=True)
+    w.ledger.intend([Intent(MODEL, info.version, "stage", "Production")])
+
+    event = only_event(judged(w, info))
+
+    assert event.type == EventType.PROMOTED
+    assert [gate["status"] for gate in event.data["production_gates"]] == ["pass", "pass"]
 
 
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.RECOMMEND])
