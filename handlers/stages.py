@@ -11,9 +11,10 @@ from handlers.gates import stopped
 from handlers.production import Production
 from handlers.rulings import Decision
 from handlers.verdicts import verdict_event
+from handlers.waiting import wait_for
 from steward.events import Event, EventType
 from steward.policy import Mode
-from steward.ports import Done, Intent, Outcome, Services, Wait
+from steward.ports import Done, Intent, Outcome, Services
 
 STAGING = "Staging"
 CHECK_SECONDS = 900.0
@@ -38,9 +39,7 @@ def hold_back(
     if stop is None:
         return None
     if stop.kind == "wait":
-        reason = f"waiting for {stop.waits_for} until {deadline:%H:%M} UTC"
-        then = () if services.mode == Mode.OBSERVE else ("annotate",)
-        return Wait(deadline, reason, check_seconds=CHECK_SECONDS, then=then)
+        return wait_for(stop.waits_for, deadline, services, check_seconds=CHECK_SECONDS)
     reasons = (*stop.reasons, *decision.reasons)
     held = replace(decision, kind=stop.kind, code=stop.code, reasons=reasons)
     kind = EventType.HELD if stop.kind == "hold" else EventType.REJECTED

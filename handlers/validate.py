@@ -9,28 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers import production
-from handlers.approval_tags import CHANGED, REWRITTEN, heed, is_heeded, is_of_mirror
-from handlers.approvals import is_question
+from handlers.approval_tags import REWRITTEN, heed, is_heeded, is_of_mirror
 from handlers.examined import Examination
-from handlers.gates import Gate, judge, measure, read_tags, stopped
+from handlers.gates import Gate, judge, measure, stopped
 from handlers.metrics import Found, Lookup
 from handlers.record import found_more, found_record, lineage_record
+from handlers.rejudging import why_not_again
 from handlers.rulings import Decision, Measured
 from handlers.verdicts import found_metric, verdict_event
+from handlers.waiting import wait_for
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef, NewEvent
-from steward.policy import Mode, Policy
-from steward.ports import Done, Evidence, Outcome, Services, Skipped, VersionInfo, Wait
+from steward.policy import Policy
+from steward.ports import Done, Evidence, Outcome, Services, Skipped, VersionInfo
 
-JUDGED_AGAIN = frozenset({"held", "rejected", "awaiting_approval"})
-ASKED = frozenset(
-    {
-        EventType.PROMOTION_REQUESTED,
-        EventType.APPROVAL_REQUESTED,
-        EventType.APPROVAL_APPROVED,
-    }
-)
-"""What people say that leads to a judgement, wherever the version stands."""
 NOT_PASSED = ("fail", "error")
 """How a check ends that stops a version."""
 
@@ -61,14 +53,8 @@ def validate(event: Event, services: Services) -> Outcome:
 
 
 def _judge(event: Event, services: Services, model: ModelRef, number: str) -> Outcome:
-    if event.type != EventType.VERSION_CREATED:
-        idle = (
-            _why_not_for_a_person(event, model, number, services)
-            if event.type in ASKED
-            else _why_not_again(event, services) or _where_it_stands(model, number, services)
-        )
-        if idle:
-            return Skipped(idle)
+    if idle := why_not_again(event, model, number, services):
+        return Skipped(idle)
     try:
         version = services.registry.version(model, number)
     except NotFoundError:
@@ -108,7 +94,7 @@ def _by_gates(
     if stop is None:
         return None
     if stop.kind == "wait":
-        return _wait(deadline, stop.waits_for, services)
+        return wait_for(stop.waits_for, deadline, services)
     kind = EventType.HELD if stop.kind == "hold" else EventType.REJECTED
     return _ended(kind, stop.code, stop.because, event, services, judged=judged)
 
@@ -145,43 +131,6 @@ def _champion(services: Services, candidate: VersionInfo) -> VersionInfo | None:
     return held.versions.get(held.version)
 
 
-def _why_not_for_a_person(
-    event: Event, model: ModelRef, number: str, services: Services
-) -> str | None:
-    """Why what a person said leads to no judgement."""
-    if event.type == EventType.APPROVAL_REQUESTED and is_question(event):
-        return "Steward's own question"
-    is_override = bool(event.data.get("override"))
-    if number in services.history.rejected_by_person(model) and not is_override:
-        return "a person rejected the version; only an override promotes it"
-    return None
-
-
-def _why_not_again(event: Event, services: Services) -> str | None:
-    """Why news of a version is no evidence; None when it may be."""
-    if event.seen_by == "self":
-        return "Steward's own change"
-    key = str(event.data.get("key", ""))
-    if event.type in CHANGED and key not in read_tags(services.policy):
-        return f"no rule reads the tag {key}"
-    reads_description = any(gates.description for gates in services.policy.all_gates)
-    if event.type == EventType.VERSION_UPDATED and not reads_description:
-        return "no rule reads the description"
-    return None
-
-
-def _where_it_stands(model: ModelRef, number: str, services: Services) -> str | None:
-    """Why a version is not judged again, whatever the news; None when it is."""
-    standing = services.history.verdict(model, number)
-    if standing is None:
-        return "not judged yet, or registered before Steward watched"
-    if standing.verdict not in JUDGED_AGAIN:
-        return f"the version is {standing.verdict}"
-    if number in services.history.rejected_by_person(model):
-        return "a person rejected the version"
-    return None
-
-
 def _deadline(event: Event, version: VersionInfo, policy: Policy) -> datetime:
     """Counted from the registration, so that news and replays never begin a new wait."""
     is_created = event.type == EventType.VERSION_CREATED
@@ -189,17 +138,12 @@ def _deadline(event: Event, version: VersionInfo, policy: Policy) -> datetime:
     return since + timedelta(seconds=policy.wait_seconds)
 
 
-def _wait(deadline: datetime, what: str, services: Services) -> Wait:
-    reason = f"waiting for {what} until {deadline:%H:%M} UTC"
-    return Wait(deadline, reason, then=() if services.mode == Mode.OBSERVE else ("annotate",))
-
-
 def _not_ready(
     event: Event, services: Services, version: VersionInfo, deadline: datetime
 ) -> Outcome:
     """The registry is still copying the model, or gave up."""
     if version.status.startswith("PENDING") and services.clock.now() < deadline:
-        return _wait(deadline, "the registry to finish the registration", services)
+        return wait_for("the registry to finish the registration", deadline, services)
     gate = Gate("status", "missing", f"the registry says {version.status}")
     judged = Judged(version, (gate,), {}, Evidence())
     return _ended(EventType.HELD, "not_ready", [gate], event, services, judged=judged)
