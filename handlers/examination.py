@@ -128,8 +128,8 @@ def _examine(
     if champion is None or other is None or when is None or when.compare == "logged":
         return found
     comparison = compare(policy, scored, other)
-    others = {} if comparison.problem else score_not_worse(policy, scored, other)
-    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, others)
+    others = ({}, {}) if comparison.problem else score_not_worse(policy, scored, other)
+    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, *others)
     return replace(found, on_holdout=compared)
 
 

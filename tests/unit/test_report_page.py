@@ -125,6 +125,13 @@ def test_metrics_that_may_not_fall_stand_beside_each_other():
     assert "loss (log_loss) 0.4 0.5 0.01" in page.words
 
 
+def test_a_metric_that_could_not_be_computed_is_told_with_the_reason():
+    page = page_of(compared=replace(compared(), unscored={"loss": "the candidate: 1.2 is above 1"}))
+
+    told = "loss, which may not get worse, could not be computed on these rows: the candidate: 1.2"
+    assert told in page.words
+
+
 def test_a_comparison_that_could_not_be_measured_says_why():
     problem = Comparison("roc_auc", "delong", 0.95, 20, 0, problem="0 positive rows: no comparison")
 
