@@ -17,7 +17,7 @@ from handlers.checks.drift import is_numeric
 from handlers.checks.fairness import FairnessLimits, too_small
 from handlers.checks.metrics import predicted_classes
 from handlers.report.attempts import attempted
-from handlers.report.curves import Group, Histogram, Numbers
+from handlers.report.curves import FEWEST, Group, Histogram, Numbers
 
 DRIFT = "drift."
 MOST_COLUMNS = 4
@@ -25,8 +25,6 @@ MOST_LEVELS = 9
 MOST_GROUPS = 20
 MOST_DISTINCT = 50
 """Values of a column whose values are named; more of them may be names of people."""
-FEWEST_OF_A_LEVEL = 10
-"""Rows of a value that is named, in each table that has it; rarer ones count as others."""
 _BINS = 10
 _OUTER = (1.0, 99.0)
 _THOUSAND, _BILLION = 1e3, 1e9
@@ -61,7 +59,8 @@ def _histogram(
         bins, counts = _of_numbers(before, after)
     else:
         bins, counts = _of_levels(before, after)
-    shares = [_shares(each) for each in counts]
+    rows = (len(before), len(after))
+    shares = [_shares(each, n) for each, n in zip(counts, rows, strict=True)]
     return Histogram(name, psi, tuple(bins), *shares) if len(bins) > 1 else None
 
 
@@ -85,12 +84,13 @@ def _short(value: float) -> str:
 def _of_levels(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
     """The commonest values by name, all others together.
 
-    A value that one table lacks is named for the other: that it is gone speaks of no row.
+    A value is named where ten rows of each table have it; rarer ones are among the others.
+    One that a table lacks is named for the other: that it is gone speaks of no row.
     """
     tallies = [each.dropna().value_counts() for each in (before, after)]
     both = pd.concat(tallies, axis=1, keys=range(len(tallies))).fillna(0)
     both = both[both.any(axis=1)]
-    is_told = ((both == 0) | (both >= FEWEST_OF_A_LEVEL)).all(axis=1)
+    is_told = ((both == 0) | (both >= FEWEST)).all(axis=1)
     told = both[is_told].sum(axis=1).sort_values(ascending=False, kind="stable")
     named = list(told.index[:MOST_LEVELS]) if len(both) <= MOST_DISTINCT else []
     counts = [[int(tally.get(level, 0)) for level in named] for tally in tallies]
@@ -108,9 +108,9 @@ def _with_others(
     return [*bins, name], [[*row, extra] for row, extra in zip(counts, more, strict=True)]
 
 
-def _shares(counts: Sequence[int]) -> Numbers:
-    total = sum(counts)
-    return tuple(count / total if total else 0.0 for count in counts)
+def _shares(counts: Sequence[int], rows: int) -> Numbers:
+    """Of all rows of a table; nothing for a bin that has few of them."""
+    return tuple(count / rows if count >= FEWEST else 0.0 for count in counts)
 
 
 def groups_of(examined: Examined, limits: FairnessLimits | None) -> tuple[Group, ...]:

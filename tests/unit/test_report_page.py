@@ -225,6 +225,14 @@ def test_drift_and_groups_are_drawn_with_their_numbers():
     assert "female 1,000" in page.words
 
 
+def test_a_class_of_too_few_rows_is_told_as_such():
+    confusion = Confusion("7", ("a", "b", "c"), ((0.9, 0.1, 0.0), None, (0.0, 0.0, 1.0)))
+
+    (words,) = page_of(curves=Curves(confusion=(confusion,))).pictures
+
+    assert "recognised: a 90%, b too few rows to tell, c 100%." in words
+
+
 def test_hostile_names_are_text_everywhere():
     curves = Curves(
         confusion=(Confusion("7", (HOSTILE, "b"), ((1.0, 0.0), (0.0, 1.0))),),
