@@ -71,6 +71,31 @@ def test_what_a_model_may_go_without_is_no_demand_on_callers():
     assert inputs == (Column("x", "double", required=False),)
 
 
+def features_of(inputs: tuple[tuple[str, str], ...] | None, *columns: str) -> list[str]:
+    """What a model of this signature is given of a holdout with these columns and the label."""
+    model = Model(("no", "yes"))
+    model.info = replace(model.info, input_columns=inputs)
+    held = rows(["no", "yes"] * 100)
+    more = pd.DataFrame(dict.fromkeys(columns, held.holdout.frame["x"]))
+    frame = pd.concat([more, held.holdout.frame], axis=1)
+    held = replace(held, holdout=replace(held.holdout, frame=frame))
+    return list(score(policy_by("auc"), held, "1", model).features.columns)
+
+
+def test_an_array_without_names_is_all_columns_though_one_is_called_by_a_number():
+    array = (("0", "tensor"),)
+
+    assert features_of(array, "0", "1") == ["0", "1", "x"]
+    assert features_of(None, "0", "1") == ["0", "1", "x"]
+
+
+def test_columns_that_are_called_by_numbers_are_taken_by_name():
+    inputs = (("1", "double"), ("0", "double"), ("x", "double"))
+
+    assert features_of(inputs, "0", "1", "2") == ["1", "0", "x"]
+    assert features_of((("x", "tensor"),), "0", "1") == ["x"]
+
+
 @pytest.mark.parametrize(
     ("classes", "labels"),
     [
