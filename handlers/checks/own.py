@@ -76,7 +76,8 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
     except TransientError:  # the sandbox is away: the whole examination is tried again
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code that is not ours may raise anything
-        return CheckResult(name, "error", detail=_told(error))
+        kind = type(error).__name__
+        return CheckResult(name, "error", detail=_told(error), brief=kind)
     problem = _unfit(result)
     if problem:
         return CheckResult(name, "error", detail=problem)

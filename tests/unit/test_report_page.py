@@ -307,6 +307,21 @@ def test_an_examination_that_was_stopped_has_its_one_line_and_no_picture():
     assert page.pictures == {}
 
 
+def test_the_words_of_a_model_are_not_on_the_page():
+    quoting = CheckResult(
+        "determinism",
+        "error",
+        detail="ValueError: could not convert string to float: 'Alice'",
+        brief="ValueError",
+    )
+
+    page = page_of(quoting)
+
+    assert "Alice" not in page.text
+    assert "determinism ? error ValueError; report.json has its words" in page.words
+    assert "Alice" in str(quoting.as_dict())
+
+
 def test_what_is_drawn_is_in_no_event():
     labels, good, worse = binary_rows()
     curves = drawn(examined("binary", labels, good, worse))

@@ -173,6 +173,12 @@ def test_an_own_check_ends_as_one_result_whatever_it_does(check, status, says):
     assert says in result.detail
 
 
+def test_what_an_own_check_raised_is_kept_apart_from_its_words():
+    (result,) = run_own([OwnCheck("mine", run=raising)], bare())
+
+    assert (result.detail, result.brief) == ("RuntimeError: no luck", "RuntimeError")
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
