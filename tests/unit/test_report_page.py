@@ -322,6 +322,14 @@ def test_the_words_of_a_model_are_not_on_the_page():
     assert "Alice" in str(quoting.as_dict())
 
 
+def test_the_command_to_go_on_with_is_whole_however_long_the_name():
+    name = "risk of " + "very " * 100 + "old customers"
+
+    page = page_of(model=name)
+
+    assert f"steward explain '{name}' 7" in page.words
+
+
 def test_what_is_drawn_is_in_no_event():
     labels, good, worse = binary_rows()
     curves = drawn(examined("binary", labels, good, worse))
