@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from handlers.conclusion import Conclusion, conclude
-from handlers.examined import OnHoldout, is_by_holdout
+from handlers.examined import OnHoldout, computed_as, is_by_holdout
 from handlers.metrics import Found, exact
 from handlers.rulings import Measured, Ruling
 from steward.policy import Policy
@@ -36,6 +36,19 @@ def on_the_same_rows(
 def _on(found: OnHoldout, metric: str, value: float) -> Found:
     rows = found.holdout
     return Found(exact(value), metric, HOLDOUT, rows.sha256, rows.name, rows.sha256)
+
+
+def unscored(policy: Policy, found: OnHoldout | None, name: str) -> str | None:
+    """Why a metric of ``not_worse`` was not computed on the rows, though it is one that can be.
+
+    None where it was, or where logged values decide: those are the author's, so they never stand
+    in for what the answers did not let us compute.
+    """
+    if found is None or name in found.others or (function := computed_as(policy, name)) is None:
+        return None
+    why = found.unscored.get(name) or "it was not scored"
+    known_as = name if name == function else f"{name} ({function})"
+    return f"{known_as}, which may not get worse, could not be computed on the holdout: {why}"
 
 
 def required_gain(when: When, champion: Decimal | None) -> Decimal | None:

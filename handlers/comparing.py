@@ -5,7 +5,7 @@ Called by ``examination`` with the answers of both.
 
 import math
 
-from handlers.checks.metrics import METRICS
+from handlers.checks.metrics import METRICS, Metric
 from handlers.comparison import compare_auc, compare_by_bootstrap
 from handlers.conclusion import Comparison
 from handlers.examined import BothScored, computed_as
@@ -13,6 +13,7 @@ from handlers.scoring import Scored, metric_of, same_classes
 from steward.policy import Policy
 
 _TOLD_CLASSES = 20
+_LONGEST_REASON = 300
 
 
 def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
@@ -50,25 +51,40 @@ def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
         return Comparison(metric.name, "bootstrap", confidence, n, 0, problem=str(error))
 
 
-def score_not_worse(policy: Policy, candidate: Scored, champion: Scored) -> dict[str, BothScored]:
-    """Both by each metric of ``not_worse`` that can be computed, by the policy's name for it.
+def score_not_worse(
+    policy: Policy, candidate: Scored, champion: Scored
+) -> tuple[dict[str, BothScored], dict[str, str]]:
+    """Both by each metric of ``not_worse`` that can be computed, and why not by the others.
 
-    One that cannot be is left out, and then decided by its logged values.
+    By the policy's name for it. One that is nothing to compute is in neither: it is logged.
     """
-    found: dict[str, BothScored] = {}
+    scored: dict[str, BothScored] = {}
+    unscored: dict[str, str] = {}
     for name in policy.promote.not_worse:
-        metric = METRICS.get(computed_as(policy, name) or "")
-        if metric is None or candidate.task not in metric.tasks:
+        function = computed_as(policy, name)
+        if function is None:
             continue
         try:
-            values = [
-                metric.function(candidate.labels, side.scores) for side in (candidate, champion)
-            ]
-        except ValueError:  # one class only, or answers that are no probabilities
-            continue
-        if all(math.isfinite(value) for value in values):
-            found[name] = BothScored(metric.name, *values)
-    return found
+            scored[name] = _score_both(METRICS[function], candidate, champion)
+        except ValueError as error:  # one class only, or answers that are no probabilities
+            unscored[name] = str(error)[:_LONGEST_REASON]
+    return scored, unscored
+
+
+def _score_both(metric: Metric, candidate: Scored, champion: Scored) -> BothScored:
+    """ValueError with the reason where one of them cannot be measured so."""
+    if candidate.task not in metric.tasks:
+        raise ValueError(f"it is no metric of a {candidate.task} model")
+    values = []
+    for whose, side in (("the candidate", candidate), ("Production", champion)):
+        try:
+            value = metric.function(candidate.labels, side.scores)
+        except ValueError as error:
+            raise ValueError(f"{whose}: {error}") from error
+        if not math.isfinite(value):
+            raise ValueError(f"{whose}: the value is no finite number")
+        values.append(value)
+    return BothScored(metric.name, *values)
 
 
 def _told_classes(candidate: Scored, champion: Scored) -> str:

@@ -233,6 +233,9 @@ def _worse(policy: Policy, compared: Decision) -> Iterator[tuple[str, str]]:
     if champion is None:
         return
     for metric, allowed in policy.promote.not_worse.items():
+        if unscored := by_holdout.unscored(policy, compared.on_holdout, metric):
+            yield "not_comparable", unscored
+            continue
         unknown = _unknown_of_candidate(candidate, metric) or _unknown_of_champion(champion, metric)
         if unknown:
             # The metric that promotes was found, so a number lacking here holds, never rejects.

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.checks import CheckResult
+from handlers.checks import CheckResult, Status
 from handlers.checks.suite import run_suite
 from handlers.comparing import compare, score_not_worse
 from handlers.examined import Examination, HoldoutUse, OnHoldout
@@ -46,9 +46,21 @@ class _Tools:
 class _Stopped(Exception):  # noqa: N818  # carries a result, not a fault of ours
     """The examination cannot go on; ``result`` says why, as a check."""
 
-    def __init__(self, name: str, status: str, detail: str) -> None:
+    def __init__(self, name: str, status: str, detail: str, brief: str = "") -> None:
         super().__init__(detail)
-        self.result = CheckResult(name, "fail" if status == "fail" else "error", detail=detail)
+        kind: Status = "fail" if status == "fail" else "error"
+        self.result = CheckResult(name, kind, detail=detail, brief=brief)
+
+
+def _unfit(name: str, who: str, what: str, error: ModelUnfitError) -> _Stopped:
+    """A candidate that is at fault has failed; a champion that is leaves it unclear.
+
+    What stands in the files is told everywhere, what the model said when it ran in detail alone.
+    """
+    status = "fail" if who == "candidate" else "error"
+    told = f"the {who} {what}"
+    brief = "" if error.reason == "content" else f"{told} ({error.reason})"
+    return _Stopped(name, status, f"{told}: {error}", brief)
 
 
 def examine(
@@ -128,8 +140,8 @@ def _examine(
     if champion is None or other is None or when is None or when.compare == "logged":
         return found
     comparison = compare(policy, scored, other)
-    others = {} if comparison.problem else score_not_worse(policy, scored, other)
-    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, others)
+    others = ({}, {}) if comparison.problem else score_not_worse(policy, scored, other)
+    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, *others)
     return replace(found, on_holdout=compared)
 
 
@@ -158,12 +170,10 @@ def _files(store: ModelStore, version: VersionInfo, into: Path, who: str = "file
 def _open(
     stack: ExitStack, sandbox: Sandbox, files: ModelFiles, limits: SandboxLimits, who: str
 ) -> SandboxedModel:
-    """A candidate that cannot be loaded has failed; a champion that cannot leaves it unclear."""
     try:
         return stack.enter_context(sandbox.open(files, limits))
     except ModelUnfitError as error:
-        status = "fail" if who == "candidate" else "error"
-        raise _Stopped("loading", status, f"the {who} does not load: {error}") from error
+        raise _unfit("loading", who, "does not load", error) from error
     except PermanentError as error:
         raise _Stopped("sandbox", "error", str(error)) from error
 
@@ -172,7 +182,6 @@ def _score(policy: Policy, rows: Rows, version: str, model: SandboxedModel, who:
     try:
         return score(policy, rows, version, model)
     except ModelUnfitError as error:
-        status = "fail" if who == "candidate" else "error"
-        raise _Stopped("scoring", status, f"the {who} cannot score the holdout: {error}") from error
+        raise _unfit("scoring", who, "cannot score the holdout", error) from error
     except PermanentError as error:
         raise _Stopped("scoring", "error", f"{who}: {error}") from error

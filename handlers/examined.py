@@ -44,7 +44,8 @@ class BothScored:
 class OnHoldout:
     """Candidate and champion scored on the same rows; ``champion`` is Production's version.
 
-    ``others``: the metrics of ``not_worse``, by the policy's names, as far as they were computed.
+    ``others``: the metrics of ``not_worse``, by the policy's names, as far as they were computed;
+    ``unscored``: those that should have been, and why they were not.
     """
 
     champion: str
@@ -52,6 +53,7 @@ class OnHoldout:
     holdout: HoldoutUse
     policy: str
     others: Mapping[str, BothScored] = field(default_factory=dict)
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """What an event keeps of it; the two values stand in ``scores``, beside the version."""
@@ -63,6 +65,7 @@ class OnHoldout:
             "policy": self.policy,
             "holdout": asdict(self.holdout),
             "others": {name: asdict(both) for name, both in self.others.items()},
+            "unscored": dict(self.unscored),
         }
 
     @classmethod
@@ -77,6 +80,7 @@ class OnHoldout:
             HoldoutUse(**kept["holdout"]),
             kept["policy"],
             {name: BothScored(**both) for name, both in others.items()},
+            kept.get("unscored") or {},
         )
 
 

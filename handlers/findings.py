@@ -5,12 +5,16 @@ Called by ``validate``. What cannot be written delays no verdict: the journal ha
 
 import json
 import math
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from handlers.examined import Examination
 from handlers.report.attempts import attempted
 from steward.errors import PermanentError
+from steward.logs import get_logger
 from steward.policy import Mode
 from steward.ports import Intent, ModelStore, Services, VersionInfo
 
@@ -18,6 +22,11 @@ METRICS = "steward/"
 """Begins the name of each metric that Steward logs; such metrics are never evidence."""
 TAGS = "steward.check."
 PAGE = "report.html"
+_REFUSED = re.compile(r"[^/\w.\- :]")
+"""What MLflow takes neither in the name of a metric nor in the key of a tag."""
+_LONGEST_NAME = 250
+_LONGEST_ERROR = 300
+_Written = TypeVar("_Written")
 
 
 def is_kept(services: Services) -> bool:
@@ -33,22 +42,73 @@ def keep(services: Services, version: VersionInfo, found: Examination) -> str | 
     store = services.store
     if store is None or not is_kept(services):
         return None
-    readable = None
-    try:
-        if found.holdout is not None:
-            store.keep_metrics(
-                version,
-                _numbers(found),
-                dataset=found.holdout.name,
-                digest=found.holdout.sha256[:36],
-            )
-        if store.keep_report(version, {"report.json": _json(version, found)}):
-            readable = attempted("page", lambda: _keep_page(services, store, version, found), None)
-    except PermanentError:
-        pass  # a version without a living run has no place for it
+    names = kept_names(result.name for result in found.results)
+    _written("metrics", lambda: _keep_metrics(store, version, found, names))
+    readable = _written("report", lambda: _keep_reports(services, store, version, found))
     if services.policy.tags.checks:
-        _tag(services, version, found)
+        _written("tags", lambda: _tag(services, version, found, names))
     return readable
+
+
+def kept_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name as MLflow takes it: ``drift.width (cm)`` is ``drift.width _cm_``.
+
+    Two that would then be one are told apart by a number, in their order.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        plain = kept = _plain(name)
+        number = 1
+        while kept in taken:
+            number += 1
+            ending = f"_{number}"
+            kept = plain[: _room() - len(ending)] + ending
+        taken.add(kept)
+        found[name] = kept
+    return found
+
+
+def _plain(name: str) -> str:
+    kept = _REFUSED.sub("_", name)[: _room()]
+    is_path = posixpath.normpath(kept) == kept and not kept.startswith(("/", ".."))
+    return kept if is_path else kept.replace("/", "_")
+
+
+def _room() -> int:
+    return _LONGEST_NAME - max(len(METRICS), len(TAGS))
+
+
+def _written(part: str, write: Callable[[], _Written]) -> _Written | None:
+    """What ``write`` gives; None and a warning where the registry refuses it for good."""
+    try:
+        return write()
+    except PermanentError as error:
+        told = str(error)[:_LONGEST_ERROR]
+        get_logger().warning("examination_not_kept", part=part, error=told)
+        return None
+
+
+def _keep_metrics(
+    store: ModelStore, version: VersionInfo, found: Examination, names: Mapping[str, str]
+) -> None:
+    if found.holdout is not None:
+        numbers = {
+            f"{METRICS}{names[result.name]}": result.value
+            for result in found.results
+            if result.value is not None and math.isfinite(result.value)
+        }
+        digest = found.holdout.sha256[:36]
+        store.keep_metrics(version, numbers, dataset=found.holdout.name, digest=digest)
+
+
+def _keep_reports(
+    services: Services, store: ModelStore, version: VersionInfo, found: Examination
+) -> str | None:
+    """The address of the readable one; None where only that for programs could be kept."""
+    if not store.keep_report(version, {"report.json": _json(version, found)}):
+        return None
+    return attempted("page", lambda: _keep_page(services, store, version, found), None)
 
 
 def _keep_page(
@@ -59,14 +119,6 @@ def _keep_page(
     subject = Subject(version.model.name, version.version, services.policy, services.clock.now())
     folder = store.keep_report(version, {PAGE: render(subject, found)})
     return f"{folder}/{PAGE}" if folder else None
-
-
-def _numbers(found: Examination) -> dict[str, float]:
-    return {
-        f"{METRICS}{result.name}": result.value
-        for result in found.results
-        if result.value is not None and math.isfinite(result.value)
-    }
 
 
 def _json(version: VersionInfo, found: Examination) -> bytes:
@@ -82,9 +134,11 @@ def _json(version: VersionInfo, found: Examination) -> bytes:
     return json.dumps(report, indent=2, sort_keys=True).encode()
 
 
-def _tag(services: Services, version: VersionInfo, found: Examination) -> None:
+def _tag(
+    services: Services, version: VersionInfo, found: Examination, names: Mapping[str, str]
+) -> None:
     """One tag a check, only where it says something else than before."""
-    wanted = {f"{TAGS}{result.name}": result.status for result in found.results}
+    wanted = {f"{TAGS}{names[result.name]}": result.status for result in found.results}
     different = {key: text for key, text in wanted.items() if version.tags.get(key) != text}
     if not different:
         return

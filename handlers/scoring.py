@@ -169,16 +169,23 @@ def _holdout(policy: Policy) -> Holdout:
 
 
 def _features(frame: pd.DataFrame, rules: Holdout, facts: ModelFacts) -> pd.DataFrame:
-    """The model's own columns in its order; without a signature, all but label and sensitive."""
-    if facts.input_columns and all(name in frame.columns for name, _ in facts.input_columns):
-        return frame[[name for name, _ in facts.input_columns]]
+    """The model's own columns in its order; where it names none, all but label and sensitive."""
+    wanted = _named(facts)
+    if wanted and all(name in frame.columns for name in wanted):
+        return frame[wanted]
     hidden = [column for column in (rules.label, *rules.sensitive) if column in frame.columns]
     rest = frame.drop(columns=hidden)
-    wanted = [name for name, _ in facts.input_columns or ()]
     lacking = [name for name in wanted if not name.isdigit() and name not in rest.columns]
     if lacking:
         raise PermanentError(f"the holdout has no column {', '.join(lacking[:5])}")
     return rest
+
+
+def _named(facts: ModelFacts) -> list[str]:
+    """The columns of the signature; none where it is an array, whose place is not a column."""
+    columns = facts.input_columns or ()
+    is_array = any(column == (str(place), "tensor") for place, column in enumerate(columns))
+    return [] if is_array else [name for name, _ in columns]
 
 
 def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task, Array]:

@@ -18,7 +18,9 @@ class CheckResult:
     ``name``: what was checked, unique in one examination: ``quality.roc_auc``, ``drift.age``;
     ``value``: what was measured, None when nothing could be; ``threshold``: the bound it was held
     against, None without one; ``n``: how many rows it rests on; ``detail``: one sentence for
-    people; ``numbers``: what else was measured, by name; ``seconds``: how long it took.
+    people; ``numbers``: what else was measured, by name; ``seconds``: how long it took;
+    ``brief``: stands for a ``detail`` with words of code that is not ours (an exception's text, a
+    model's output), which may quote a row: for the page that is passed on, and not journalled.
 
     ``skip``: the policy or the data give nothing to check; ``error``: it should have been checked
     and could not be.
@@ -32,6 +34,7 @@ class CheckResult:
     detail: str = ""
     seconds: float = 0.0
     numbers: Mapping[str, float] = field(default_factory=dict)
+    brief: str = field(default="", compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """As a JSON object, for the journal and ``validation/report.json``."""

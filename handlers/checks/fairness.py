@@ -5,7 +5,7 @@ Called by the suite. Binary classifiers alone: both are about who gets the posit
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def check_fairness(
     is_kept = (~column.isin(small)).to_numpy()
     if column[is_kept].nunique() < _TWO:
         return _all(limits, "error", n, f"too few rows to compare: {_named(small)}")
-    kept = (labels[is_kept], decided[is_kept], column[is_kept].to_numpy())
+    kept = _Counted.of(labels[is_kept], decided[is_kept], column[is_kept])
     return tuple(
         _difference(name, bound, kept, small, limits.attribute)
         for name, bound in limits.bounds().items()
@@ -83,21 +83,40 @@ def too_small(labels: Array, column: pd.Series, limits: FairnessLimits) -> list[
     return small
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """How many rows have each label, decision and group: fairlearn takes 5 s for a million rows.
+
+    With the counts as weights it computes the same, of four lines for each group.
+    """
+
+    labels: Array
+    decided: Array
+    groups: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, labels: Array, decided: Array, column: pd.Series) -> Self:
+        alike = [labels, decided, column.to_numpy()]
+        counts = column.groupby(alike, observed=True, sort=False).size()
+        each = [counts.index.get_level_values(level).to_numpy() for level in range(len(alike))]
+        return cls(each[0], each[1], each[2], counts.to_numpy())
+
+
 def _difference(
-    name: str,
-    bound: float,
-    kept: tuple[Array, Array, Array],
-    small: list[Any],
-    attribute: str,
+    name: str, bound: float, kept: _Counted, small: list[Any], attribute: str
 ) -> CheckResult:
-    labels, decided, groups = kept
-    value = float(_FUNCTIONS[name](labels, decided, sensitive_features=groups))
+    function = _FUNCTIONS[name]
+    value = float(
+        function(kept.labels, kept.decided, sensitive_features=kept.groups, sample_weight=kept.rows)
+    )
     status: Status = "fail" if value > bound else "warn" if small else "pass"
     left_out = f"; left out, too few rows: {_named(small)}" if small else ""
     beyond = f", more than {bound:g}" if status == "fail" else ""
-    between = f"between {len(np.unique(groups))} groups of {attribute}"
+    between = f"between {len(pd.unique(kept.groups))} groups of {attribute}"
     detail = f"differs by {value:.3f} {between}{beyond}{left_out}"
-    return CheckResult(f"fairness.{attribute}.{name}", status, value, bound, len(labels), detail)
+    n = int(kept.rows.sum())
+    return CheckResult(f"fairness.{attribute}.{name}", status, value, bound, n, detail)
 
 
 def _named(groups: list[Any]) -> str:

@@ -5,16 +5,18 @@ Called by the suite. An installed package declares one; the policy names those i
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol, get_args
+from numbers import Integral, Real
+from typing import Any, Protocol, get_args
 
 from handlers.checks import CheckResult, Status
 from handlers.checks.context import Examined
 from steward.errors import TransientError
 
 GROUP = "steward.checks"
+_FIELDS: Mapping[str, Any] = {"detail": str, "n": Integral | None, "numbers": Mapping}
 
 
 class Check(Protocol):
@@ -74,11 +76,12 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
     except TransientError:  # the sandbox is away: the whole examination is tried again
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code that is not ours may raise anything
-        return CheckResult(name, "error", detail=_told(error))
+        kind = type(error).__name__
+        return CheckResult(name, "error", detail=_told(error), brief=kind)
     problem = _unfit(result)
     if problem:
         return CheckResult(name, "error", detail=problem)
-    return replace(result, name=name, seconds=time.perf_counter() - started)
+    return replace(_plain(result), name=name, seconds=time.perf_counter() - started)
 
 
 def _unfit(result: object) -> str:
@@ -87,10 +90,37 @@ def _unfit(result: object) -> str:
         return f"returned {type(result).__name__}, not a CheckResult"
     if result.status not in get_args(Status):
         return f"returned the status {result.status!r}, which is none"
-    numbers = [result.value, result.threshold, *result.numbers.values()]
-    if not all(number is None or math.isfinite(number) for number in numbers):
+    for field, kind in _FIELDS.items():
+        if not isinstance(given := getattr(result, field), kind):
+            return f"returned {type(given).__name__} as its {field}"
+    wrong = [number for number in _numbers(result) if not _is_finite(number)]
+    if wrong and isinstance(wrong[0], Real):
         return "returned a number that is NaN or infinite"
-    return ""
+    return f"returned {type(wrong[0]).__name__} where a number belongs" if wrong else ""
+
+
+def _numbers(result: CheckResult) -> list[object]:
+    given = [result.value, result.threshold, *result.numbers.values()]
+    return [number for number in given if number is not None]
+
+
+def _is_finite(number: object) -> bool:
+    try:
+        return isinstance(number, Real) and math.isfinite(number)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def _plain(result: CheckResult) -> CheckResult:
+    """With Python's own numbers: the journal's JSON knows none of numpy's."""
+    value, threshold = (
+        None if one is None else float(one) for one in (result.value, result.threshold)
+    )
+    n = None if result.n is None else int(result.n)
+    numbers = {
+        str(key): float(number) for key, number in result.numbers.items() if number is not None
+    }
+    return replace(result, value=value, threshold=threshold, n=n, numbers=numbers)
 
 
 def _told(error: BaseException) -> str:

@@ -124,5 +124,6 @@ def _column_order(examined: Examined, features: pd.DataFrame, scores: Array) -> 
         raise
     except Exception as error:  # noqa: BLE001 - to refuse is a good answer, whatever its words
         detail = f"refuses another order: {error}"[:300]
-        return CheckResult("robustness.column_order", "warn", n=len(scores), detail=detail)
+        n, brief = len(scores), "refuses another order"
+        return CheckResult("robustness.column_order", "warn", n=n, detail=detail, brief=brief)
     return check_column_order(scores, answer)

@@ -95,7 +95,8 @@ def _timed(name: str, run: Run) -> list[CheckResult]:
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001 - the model or its data may break in any way
-        detail = f"{type(error).__name__}: {error}"[:300]
-        results.append(CheckResult(name, "error", detail=detail))
+        kind = type(error).__name__
+        detail = f"{kind}: {error}"[:300]
+        results.append(CheckResult(name, "error", detail=detail, brief=kind))
     seconds = (time.perf_counter() - started) / max(len(results), 1)
     return [replace(result, seconds=seconds) for result in results]

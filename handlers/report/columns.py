@@ -5,6 +5,7 @@ Called by ``examination`` while it has the rows.
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -16,35 +17,38 @@ from handlers.checks.drift import is_numeric
 from handlers.checks.fairness import FairnessLimits, too_small
 from handlers.checks.metrics import predicted_classes
 from handlers.report.attempts import attempted
-from handlers.report.curves import Group, Histogram, Numbers
+from handlers.report.curves import FEWEST, Group, Histogram, Numbers
 
 DRIFT = "drift."
 MOST_COLUMNS = 4
 MOST_LEVELS = 9
 MOST_GROUPS = 20
-FEWEST_OF_A_LEVEL = 10
-"""Rows of a value that is named; rarer ones, which may be a person's, count as others."""
+MOST_DISTINCT = 50
+"""Values of a column whose values are named; more of them may be names of people."""
 _BINS = 10
 _OUTER = (1.0, 99.0)
 _THOUSAND, _BILLION = 1e3, 1e9
 
 
 def histograms_of(examined: Examined, results: Iterable[CheckResult]) -> tuple[Histogram, ...]:
-    """The columns that drifted most, as the checks measured: the reference against now."""
+    """The columns that drifted most, as the checks measured: the reference against now.
+
+    Without those of ``holdout.sensitive``, and those of which nothing may be named.
+    """
     reference, current = examined.reference, examined.features
     if reference is None or current is None:
         return ()
     moved = [
-        (result.value, result.name.removeprefix(DRIFT))
+        (result.value, name)
         for result in results
         if result.name.startswith(DRIFT) and result.value is not None
+        if (name := result.name.removeprefix(DRIFT)) not in examined.sensitive
     ]
-    worst = sorted(moved, key=lambda one: -one[0])[:MOST_COLUMNS]
     drawn = (
         attempted("drift", partial(_histogram, name, psi, reference, current), None)
-        for psi, name in worst
+        for psi, name in sorted(moved, key=lambda one: -one[0])
     )
-    return tuple(one for one in drawn if one is not None)
+    return tuple(islice((one for one in drawn if one is not None), MOST_COLUMNS))
 
 
 def _histogram(
@@ -55,8 +59,9 @@ def _histogram(
         bins, counts = _of_numbers(before, after)
     else:
         bins, counts = _of_levels(before, after)
-    shares = [_shares(each) for each in counts]
-    return Histogram(name, psi, tuple(bins), *shares) if bins else None
+    rows = (len(before), len(after))
+    shares = [_shares(each, n) for each, n in zip(counts, rows, strict=True)]
+    return Histogram(name, psi, tuple(bins), *shares) if len(bins) > 1 else None
 
 
 def _of_numbers(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
@@ -77,10 +82,17 @@ def _short(value: float) -> str:
 
 
 def _of_levels(before: pd.Series, after: pd.Series) -> tuple[list[str], list[list[int]]]:
-    """The commonest values by name, all others together."""
+    """The commonest values by name, all others together.
+
+    A value is named where ten rows of each table have it; rarer ones are among the others.
+    One that a table lacks is named for the other: that it is gone speaks of no row.
+    """
     tallies = [each.dropna().value_counts() for each in (before, after)]
-    both = tallies[0].add(tallies[1], fill_value=0).sort_values(ascending=False)
-    named = list(both[both >= FEWEST_OF_A_LEVEL].index[:MOST_LEVELS])
+    both = pd.concat(tallies, axis=1, keys=range(len(tallies))).fillna(0)
+    both = both[both.any(axis=1)]
+    is_told = ((both == 0) | (both >= FEWEST)).all(axis=1)
+    told = both[is_told].sum(axis=1).sort_values(ascending=False, kind="stable")
+    named = list(told.index[:MOST_LEVELS]) if len(both) <= MOST_DISTINCT else []
     counts = [[int(tally.get(level, 0)) for level in named] for tally in tallies]
     others = [int(tally.sum()) - sum(row) for tally, row in zip(tallies, counts, strict=True)]
     bins, counts = _with_others([str(level) for level in named], counts, "others", others)
@@ -96,9 +108,9 @@ def _with_others(
     return [*bins, name], [[*row, extra] for row, extra in zip(counts, more, strict=True)]
 
 
-def _shares(counts: Sequence[int]) -> Numbers:
-    total = sum(counts)
-    return tuple(count / total if total else 0.0 for count in counts)
+def _shares(counts: Sequence[int], rows: int) -> Numbers:
+    """Of all rows of a table; nothing for a bin that has few of them."""
+    return tuple(count / rows if count >= FEWEST else 0.0 for count in counts)
 
 
 def groups_of(examined: Examined, limits: FairnessLimits | None) -> tuple[Group, ...]:

@@ -7,6 +7,8 @@ for the report alone, and not journalled. Imports the standard library alone.
 from dataclasses import dataclass
 
 Numbers = tuple[float, ...]
+FEWEST = 10
+"""Rows that a point, a bar or a line of a table stands for at least; fewer are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Of the rows of each true class, the share that one version takes for each class."""
+    """Of the rows of each true class, the share that one version takes for each class.
+
+    None for a class of which there are too few rows to tell.
+    """
 
     version: str
     classes: tuple[str, ...]
-    shares: tuple[Numbers, ...]
+    shares: tuple[Numbers | None, ...]
 
 
 @dataclass(frozen=True, slots=True)

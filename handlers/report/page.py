@@ -112,6 +112,7 @@ def _compared(subject: Subject, found: OnHoldout) -> dict[str, Any]:
         "of": found.comparison,
         "champion": found.champion,
         "others": found.others,
+        "unscored": found.unscored,
         "may_lose": subject.policy.promote.not_worse,
         "margin": margin,
         "ruling": _RULINGS[conclusion.ruling] if conclusion else "",

@@ -149,10 +149,10 @@ def _confusion(found: Confusion, sides: Sides) -> Plot:
 
     def paint(axes: Axes) -> None:
         axes.grid(visible=False)
-        axes.pcolormesh(found.shares, cmap="Blues", vmin=0, vmax=1)
-        for row in places:
-            for column in places:
-                share = found.shares[row][column]
+        blank = [float("nan")] * len(names)
+        axes.pcolormesh([row or blank for row in found.shares], cmap="Blues", vmin=0, vmax=1)
+        for row, shares in enumerate(found.shares):
+            for column, share in enumerate(shares or ()):
                 colour = "white" if share > _DARK else "black"
                 place = (column + 0.5, row + 0.5)
                 axes.text(*place, f"{share:.0%}", color=colour, ha="center", va="center", size=8)
@@ -161,11 +161,14 @@ def _confusion(found: Confusion, sides: Sides) -> Plot:
         axes.invert_yaxis()
         axes.set(xlabel="predicted", ylabel="true class")
 
-    right = ", ".join(f"{names[place]} {found.shares[place][place]:.0%}" for place in places)
+    right = ", ".join(
+        f"{names[place]} {f'{shares[place]:.0%}' if shares else 'too few rows to tell'}"
+        for place, shares in enumerate(found.shares)
+    )
     return Plot(
         f"Confusion of {sides.name(found.version)}",
         "Of the rows of each true class (a line), the share that is taken for each class. A dark "
-        "diagonal is good.",
+        "diagonal is good; a class of fewer than ten rows has no line.",
         f"Share of each class that is recognised: {right}.",
         drawn(paint, height=3.8),
     )
@@ -210,7 +213,8 @@ def _residuals(found: Spread, sides: Sides) -> Plot:
     return Plot(
         "Residuals",
         "How far predictions are off: narrower and around 0 is better; to the right of 0 too much "
-        "was predicted. The outermost bins hold all that lies beyond.",
+        "was predicted. The outermost bins hold all that lies beyond; bins of fewer than ten rows "
+        "are left empty.",
         "How errors are spread, from "
         f"{found.edges[0]:.4g} to {found.edges[-1]:.4g}, for "
         f"{' and '.join(sides.name(version) for version, _ in found.shares)}.",

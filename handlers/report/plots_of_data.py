@@ -89,7 +89,8 @@ def _histogram(found: Histogram) -> Plot:
     return Plot(
         f"{tick(found.column)}: reference and holdout",
         "The share of the rows with values about so large, or with this value; bars of equal "
-        "height are alike. The outermost bins of numbers hold all that lies beyond.",
+        "height are alike. The outermost bins of numbers hold all that lies beyond; bins of fewer "
+        "than ten rows are left empty.",
         f"PSI {found.psi:.3g}. The greatest change is at {names[moved]}: from "
         f"{found.reference[moved]:.1%} to {found.current[moved]:.1%}.",
         drawn(paint),

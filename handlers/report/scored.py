@@ -20,12 +20,10 @@ from sklearn.metrics import (
 from handlers.checks.context import Array, Examined
 from handlers.checks.metrics import predicted_classes
 from handlers.report.attempts import attempted
-from handlers.report.curves import Band, Confusion, Curve, Curves, Numbers, Spread
+from handlers.report.curves import FEWEST, Band, Confusion, Curve, Curves, Numbers, Spread
 
 MOST_POINTS = 500
 MOST_CLASSES = 12
-FEWEST_IN_A_BIN = 10
-"""Rows: fewer are left out, so that no point speaks of single rows."""
 _ROWS_FOR_A_BIN = 20
 _CALIBRATION_BINS = 10
 _FIT_BINS = 20
@@ -119,7 +117,7 @@ def _calibration(labels: Array, side: _Side) -> Curve | None:
     observed, predicted = calibration_curve(came_true, likely, n_bins=bins, strategy="quantile")
     cuts = np.percentile(likely, np.linspace(0, 1, bins + 1) * 100)[1:-1]  # as scikit-learn cuts
     rows = np.bincount(np.searchsorted(cuts, likely), minlength=bins)
-    is_kept = rows[rows > 0] >= FEWEST_IN_A_BIN
+    is_kept = rows[rows > 0] >= FEWEST
     return Curve(version, _numbers(predicted[is_kept]), _numbers(observed[is_kept]))
 
 
@@ -129,10 +127,9 @@ def _confusion(labels: Array, classes: Sequence[str] | None, side: _Side) -> Con
     if not 0 < count <= MOST_CLASSES:
         return None
     names = classes if classes and len(classes) == count else [str(n) for n in range(count)]
-    shares = confusion_matrix(
-        labels, predicted_classes(scores), labels=list(range(count)), normalize="true"
-    )
-    return Confusion(version, tuple(names), tuple(_numbers(row) for row in shares))
+    counts = confusion_matrix(labels, predicted_classes(scores), labels=list(range(count)))
+    shares = (_numbers(row / row.sum()) if row.sum() >= FEWEST else None for row in counts)
+    return Confusion(version, tuple(names), tuple(shares))
 
 
 def _band(labels: Array, side: _Side) -> Band | None:
@@ -147,19 +144,18 @@ def _band(labels: Array, side: _Side) -> Band | None:
 
 
 def _spread(labels: Array, sides: Sequence[_Side]) -> Spread | None:
-    """Predicted minus true; the outermost bins hold whatever lies beyond."""
+    """Predicted minus true; the outermost bins hold whatever lies beyond, bins of few rows none."""
     if len(labels) < _ROWS_FOR_A_BIN:
         return None
     errors = [(version, scores - labels) for version, scores in sides]
     low, high = np.percentile(np.concatenate([each for _, each in errors]), _OUTER)
     if low == high:
         low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, _RESIDUAL_BINS + 1)
-    shares = tuple(
-        (version, _numbers(np.histogram(np.clip(each, low, high), edges)[0] / len(each)))
-        for version, each in errors
-    )
-    return Spread(_numbers(edges), shares)
+    bins = min(_RESIDUAL_BINS, len(labels) // _ROWS_FOR_A_BIN)
+    edges = np.linspace(low, high, bins + 1)
+    counts = [np.histogram(np.clip(each, low, high), edges)[0] for _, each in errors]
+    shares = (_numbers(np.where(each >= FEWEST, each, 0) / len(labels)) for each in counts)
+    return Spread(_numbers(edges), tuple(zip((name for name, _ in sides), shares, strict=True)))
 
 
 def _numbers(values: Array) -> Numbers:

@@ -49,18 +49,21 @@ def judge(
     others: dict[str, BothScored] | None = None,
     allowed: str | None = None,
     loss: tuple[str, str] | None = None,
+    logged_as: str = "log_loss",
+    unscored: dict[str, str] | None = None,
     **more: Any,
 ) -> Decision:
     """The ruling; ``allowed``: what the loss may lose, ``loss``: what was logged of it."""
     policy = make_policy(
-        metrics={"auc": AUC, "loss": {"names": ["test_loss", "log_loss"], "better": "lower"}},
+        metrics={"auc": AUC, "loss": {"names": ["test_loss", logged_as], "better": "lower"}},
         promote={
             "when": {"metric": "auc", "margin": "0.02", "compare": compare},
             "not_worse": {} if allowed is None else {"loss": allowed},
         },
         checks={"holdout": HOLDOUT},
     )
-    found = OnHoldout("3", comparison, USE, policy.ref, others or {}) if comparison else None
+    measured = (others or {}, unscored or {})
+    found = OnHoldout("3", comparison, USE, policy.ref, *measured) if comparison else None
     facts = Facts(Production(MODEL, "3"), on_holdout=found, holdout_problem=problem)
     sides = [logged(0.99, **more), logged(0.6, **more)]
     if loss:
@@ -123,11 +126,24 @@ def test_what_must_not_get_worse_is_judged_on_the_same_rows_where_it_was_compute
     assert judge(BETTER, others=LOSS, allowed="0.02").code == "beats_production"
 
 
-def test_what_could_not_be_computed_is_judged_as_logged():
-    told = {"allowed": "0.01", "loss": ("0.5", "0.2")}
+def test_what_cannot_be_computed_is_judged_as_logged():
+    told = {"allowed": "0.01", "loss": ("0.5", "0.2"), "logged_as": "cost_of_errors"}
 
-    assert judge(BETTER, others=LOSS, **told).reasons[0].startswith("log_loss 0.31 against 0.29 on")
     assert judge(BETTER, **told).reasons[0].startswith("test_loss 0.5 against 0.2 as logged: worse")
+
+
+def test_what_the_author_logged_never_stands_in_for_what_could_not_be_computed():
+    flattering = ("0.1", "0.5")
+    unscored = {"loss": "the candidate: 1.0001 is greater than 1"}
+
+    decision = judge(BETTER, allowed="0.01", loss=flattering, unscored=unscored)
+
+    assert (decision.kind, decision.code) == ("hold", "not_comparable")
+    assert decision.reasons[0] == (
+        "loss (log_loss), which may not get worse, could not be computed on the holdout: "
+        "the candidate: 1.0001 is greater than 1"
+    )
+    assert judge(BETTER, allowed="0.01", loss=flattering).code == "not_comparable"
 
 
 def test_a_decision_keeps_the_comparison_that_it_rests_on():
@@ -140,16 +156,16 @@ def test_a_decision_keeps_the_comparison_that_it_rests_on():
 
 @pytest.mark.parametrize("others", [{}, LOSS])
 def test_a_comparison_survives_the_journal(others: dict[str, BothScored]):
-    found = OnHoldout("3", BETTER, USE, "fraud@1", others)
+    found = OnHoldout("3", BETTER, USE, "fraud@1", others, {"f1": "the rows have one class"})
 
     assert OnHoldout.read(found.as_dict()) == found
 
 
 def test_a_comparison_of_an_older_steward_is_read():
     kept = OnHoldout("3", BETTER, USE, "fraud@1").as_dict()
-    del kept["others"]
+    del kept["others"], kept["unscored"]
 
-    assert OnHoldout.read(kept).others == {}
+    assert OnHoldout.read(kept) == OnHoldout("3", BETTER, USE, "fraud@1")
 
 
 def test_what_speaks_against_a_version_is_told_and_what_warns_is_not():

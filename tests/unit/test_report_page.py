@@ -125,6 +125,13 @@ def test_metrics_that_may_not_fall_stand_beside_each_other():
     assert "loss (log_loss) 0.4 0.5 0.01" in page.words
 
 
+def test_a_metric_that_could_not_be_computed_is_told_with_the_reason():
+    page = page_of(compared=replace(compared(), unscored={"loss": "the candidate: 1.2 is above 1"}))
+
+    told = "loss, which may not get worse, could not be computed on these rows: the candidate: 1.2"
+    assert told in page.words
+
+
 def test_a_comparison_that_could_not_be_measured_says_why():
     problem = Comparison("roc_auc", "delong", 0.95, 20, 0, problem="0 positive rows: no comparison")
 
@@ -218,6 +225,14 @@ def test_drift_and_groups_are_drawn_with_their_numbers():
     assert "female 1,000" in page.words
 
 
+def test_a_class_of_too_few_rows_is_told_as_such():
+    confusion = Confusion("7", ("a", "b", "c"), ((0.9, 0.1, 0.0), None, (0.0, 0.0, 1.0)))
+
+    (words,) = page_of(curves=Curves(confusion=(confusion,))).pictures
+
+    assert "recognised: a 90%, b too few rows to tell, c 100%." in words
+
+
 def test_hostile_names_are_text_everywhere():
     curves = Curves(
         confusion=(Confusion("7", (HOSTILE, "b"), ((1.0, 0.0), (0.0, 1.0))),),
@@ -290,6 +305,29 @@ def test_an_examination_that_was_stopped_has_its_one_line_and_no_picture():
     assert "loading ✗ fail it hung for 120 s" in page.words
     assert "the examination ended before" in page.text
     assert page.pictures == {}
+
+
+def test_the_words_of_a_model_are_not_on_the_page():
+    quoting = CheckResult(
+        "determinism",
+        "error",
+        detail="ValueError: could not convert string to float: 'Alice'",
+        brief="ValueError",
+    )
+
+    page = page_of(quoting)
+
+    assert "Alice" not in page.text
+    assert "determinism ? error ValueError; report.json has its words" in page.words
+    assert "Alice" in str(quoting.as_dict())
+
+
+def test_the_command_to_go_on_with_is_whole_however_long_the_name():
+    name = "risk of " + "very " * 100 + "old customers"
+
+    page = page_of(model=name)
+
+    assert f"steward explain '{name}' 7" in page.words
 
 
 def test_what_is_drawn_is_in_no_event():

@@ -71,6 +71,31 @@ def test_what_a_model_may_go_without_is_no_demand_on_callers():
     assert inputs == (Column("x", "double", required=False),)
 
 
+def features_of(inputs: tuple[tuple[str, str], ...] | None, *columns: str) -> list[str]:
+    """What a model of this signature is given of a holdout with these columns and the label."""
+    model = Model(("no", "yes"))
+    model.info = replace(model.info, input_columns=inputs)
+    held = rows(["no", "yes"] * 100)
+    more = pd.DataFrame(dict.fromkeys(columns, held.holdout.frame["x"]))
+    frame = pd.concat([more, held.holdout.frame], axis=1)
+    held = replace(held, holdout=replace(held.holdout, frame=frame))
+    return list(score(policy_by("auc"), held, "1", model).features.columns)
+
+
+def test_an_array_without_names_is_all_columns_though_one_is_called_by_a_number():
+    array = (("0", "tensor"),)
+
+    assert features_of(array, "0", "1") == ["0", "1", "x"]
+    assert features_of(None, "0", "1") == ["0", "1", "x"]
+
+
+def test_columns_that_are_called_by_numbers_are_taken_by_name():
+    inputs = (("1", "double"), ("0", "double"), ("x", "double"))
+
+    assert features_of(inputs, "0", "1", "2") == ["1", "0", "x"]
+    assert features_of((("x", "tensor"),), "0", "1") == ["x"]
+
+
 @pytest.mark.parametrize(
     ("classes", "labels"),
     [
@@ -178,17 +203,32 @@ def test_two_models_that_differ_in_a_class_that_the_holdout_lacks_are_not_compar
 def test_what_must_not_get_worse_is_computed_for_both_where_it_can_be():
     policy = policy_by("auc", loss="0.01", cost="1", rmse="1", turned="1")
 
-    others = score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes")))
+    others, unscored = score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes")))
 
     assert list(others) == ["loss"]
     assert others["loss"].metric == "log_loss"
     assert others["loss"].candidate == others["loss"].champion > 0
+    assert unscored == {"rmse": "it is no metric of a binary model"}
+
+
+@pytest.mark.parametrize("side", ["candidate", "champion"])
+def test_answers_that_are_no_probabilities_have_no_log_loss_and_it_is_told(side: str):
+    policy, honest = policy_by("auc", loss="0.01"), scored(("no", "yes"))
+    evasive = replace(honest, scores=honest.scores * 1.0001)
+    sides = (evasive, honest) if side == "candidate" else (honest, evasive)
+
+    others, unscored = score_not_worse(policy, *sides)
+
+    assert others == {}
+    whose = {"candidate": "the candidate", "champion": "Production"}[side]
+    assert unscored["loss"].startswith(f"{whose}: ")
+    assert "1.0001" in unscored["loss"]
 
 
 def test_what_must_not_get_worse_is_as_logged_where_logged_values_decide():
     policy = policy_by("auc", compared="logged", loss="0.01")
 
-    assert score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes"))) == {}
+    assert score_not_worse(policy, scored(("no", "yes")), scored(("no", "yes"))) == ({}, {})
 
 
 @pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), "a lot"])

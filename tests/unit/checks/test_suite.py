@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,45 @@ def test_an_own_check_ends_as_one_result_whatever_it_does(check, status, says):
 
     assert (result.name, result.status) == ("own.mine", status)
     assert says in result.detail
+
+
+def test_what_an_own_check_raised_is_kept_apart_from_its_words():
+    (result,) = run_own([OwnCheck("mine", run=raising)], bare())
+
+    assert (result.detail, result.brief) == ("RuntimeError: no luck", "RuntimeError")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"value": "high"}, "returned str where a number belongs"),
+        ({"threshold": [0.5]}, "returned list where a number belongs"),
+        ({"value": 10**400}, "NaN or infinite"),
+        ({"numbers": {"x": "y"}}, "returned str where a number belongs"),
+        ({"numbers": [1.0]}, "returned list as its numbers"),
+        ({"n": "many"}, "returned str as its n"),
+        ({"detail": None}, "returned NoneType as its detail"),
+    ],
+)
+def test_an_own_check_that_answers_with_another_type_is_an_error(wrong, says):
+    mine = OwnCheck("mine", run=lambda _e: replace(CheckResult("x", "pass"), **wrong))
+    other = OwnCheck("other", run=lambda _e: CheckResult("x", "pass"))
+
+    first, second = run_own([mine, other], bare())
+
+    assert (first.name, first.status, second.status) == ("own.mine", "error", "pass")
+    assert says in first.detail
+
+
+def test_numpys_numbers_of_an_own_check_can_be_journalled():
+    one = CheckResult(
+        "x", "pass", np.float32(0.5), np.float64(1), np.int64(7), numbers={"k": np.int32(2)}
+    )
+
+    (result,) = run_own([OwnCheck("mine", run=lambda _e: one)], bare())
+
+    kept = json.loads(json.dumps(result.as_dict()))
+    assert (kept["value"], kept["threshold"], kept["n"], kept["numbers"]) == (0.5, 1, 7, {"k": 2})
 
 
 def test_an_own_check_that_nobody_installed_is_an_error():
