@@ -8,7 +8,7 @@ from typing import Literal
 
 from handlers import aliases, changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
-from steward.errors import NotFoundError, TransientError
+from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode, Policy
 from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
@@ -43,10 +43,16 @@ def confirm(event: Event, services: Services) -> Outcome:
 
 
 def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
-    """Production as it was found; the aliases beside it follow."""
-    kept = aliases.keep(services, look, found)
+    """Production as it was found; the aliases beside it follow, where the registry lets us."""
+    champion = _champion(look, found)
+    try:
+        kept = aliases.keep(services, look, found)
+    except NotFoundError:
+        raise
+    except PermanentError as error:
+        return Done(readings=(champion,), note=f"the aliases beside it stay as they are: {error}")
     note = "kept true: " + ", ".join(reading.facet for reading in kept) if kept else ""
-    return Done(readings=(_champion(look, found), *kept), note=note)
+    return Done(readings=(champion, *kept), note=note)
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:

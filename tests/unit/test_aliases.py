@@ -4,7 +4,7 @@ import pytest
 
 from handlers.annotate import annotate
 from handlers.confirm import confirm
-from steward.errors import ConfigurationError
+from steward.errors import ConfigurationError, PermanentError
 from steward.events import Event, EventType
 from steward.policy import Mode, PolicySet
 from steward.ports import Done, Intent, Outcome, Verdict
@@ -196,6 +196,22 @@ def test_a_previous_champion_that_nobody_knows_is_left_alone():
     w.run(confirm, alias_moved(w, "previous_champion", "2"))
 
     assert w.aliases()["previous_champion"] == "2"
+
+
+def test_an_alias_that_may_not_be_written_does_not_keep_the_champion_from_being_read():
+    w = World()
+    w.register_champion(0.9)
+    w.register(0.9)
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+    w.registry.set_alias(MODEL, "champion", "2")
+    w.registry.refused["set_alias"] = PermanentError("403: aliases are not yours")
+
+    moved = w.event(EventType.VERSION_TRANSITIONED, "2", before="None", after="Production")
+    outcome = w.run(confirm, moved)
+
+    assert isinstance(outcome, Done)
+    assert [(reading.facet, reading.value) for reading in outcome.readings] == [("champion", "2")]
+    assert outcome.note == "the aliases beside it stay as they are: 403: aliases are not yours"
 
 
 @pytest.mark.parametrize(
