@@ -10,17 +10,32 @@ from steward.journal import queries
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import events, is_living, models, observed
 
+MOST_CHANGES = 1000
+
 
 def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     """Versions that were Production, latest first."""
-    changes = queries.events_of(connection, model, types=(EventType.CHAMPION_CHANGED,))
+    query = (
+        select(events.c.before, events.c.after)
+        .where(*queries.of_present(model), events.c.type == EventType.CHAMPION_CHANGED)
+        .order_by(events.c.seq.desc())
+        .limit(MOST_CHANGES)
+    )
     present = _observed_champion(connection, model)  # all there is, where it is older than we are
     found = [present] if present is not None else []
-    for event in reversed(changes):
-        for version in (event.after, event.before):
+    for change in connection.execute(query):
+        for version in (change.after, change.before):
             if version is not None and (not found or found[-1] != str(version)):
                 found.append(str(version))
     return found
+
+
+def rolled_back_from(connection: Connection, model: ModelRef) -> frozenset[str]:
+    """Versions that Production was rolled back from."""
+    query = select(events.c.version).where(
+        *queries.of_present(model), events.c.type == EventType.ROLLED_BACK
+    )
+    return frozenset(version for version in connection.execute(query).scalars() if version)
 
 
 def _observed_champion(connection: Connection, model: ModelRef) -> str | None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import approvals, queries, readings
-from steward.journal.champions import numbers, past_champions
+from steward.journal.champions import numbers, past_champions, rolled_back_from
 from steward.journal.claims import Claimed, hold
 from steward.journal.schema import desired, pauses
 from steward.journal.store import Journal, Transaction, retried
@@ -33,7 +33,8 @@ class JournalHistory:
             return standing_verdict(connection, model, version)
 
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
-        return self._versions_of(model, EventType.ROLLED_BACK)
+        with self._journal.read() as connection:
+            return rolled_back_from(connection, model)
 
     def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
         with self._journal.read() as connection:
@@ -74,11 +75,6 @@ class JournalHistory:
         with self._journal.read() as connection:
             row = pause_of(connection, model)
         return f"paused by {row.actor}: {row.reason}" if row else None
-
-    def _versions_of(self, model: ModelRef, event_type: str) -> frozenset[str]:
-        with self._journal.read() as connection:
-            found = queries.events_of(connection, model, types=(event_type,))
-        return frozenset(event.version for event in found if event.version)
 
 
 def desired_row(connection: Connection, model: ModelRef) -> Row[*tuple[Any, ...]] | None:

@@ -114,9 +114,7 @@ def _latest_decision(
     query = (
         select(events)
         .where(
-            events.c.model == model.name,
-            events.c.registry == model.registry,
-            events.c.workspace == model.workspace,
+            *queries.of_present(model),
             events.c.version == version,
             or_(is_decision(), made_champion),
         )
@@ -140,9 +138,7 @@ def _open_judgement(
         )
         .join(events, events.c.id == dispatches.c.event_id)
         .where(
-            events.c.model == model.name,
-            events.c.registry == model.registry,
-            events.c.workspace == model.workspace,
+            *queries.of_present(model),
             events.c.version == version,
             dispatches.c.handler.in_(JUDGING),
             dispatches.c.state.in_((*queries.OPEN_STATES, "dead")),
