@@ -195,6 +195,28 @@ def test_champions_are_the_present_one_and_those_before(journal: Journal) -> Non
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
+def test_what_a_promotion_replaced_was_production_though_nobody_had_read_it(
+    journal: Journal,
+) -> None:
+    history = history_of(journal)
+    champion_is(journal, "1")  # a person makes 2 Production, which nobody reads
+    promoted = NewEvent("model_version.promoted", FRAUD, "3", before="2", after="3")
+
+    champion_is(journal, "3", promoted)
+
+    assert history.champions(FRAUD) == ["3", "2", "1"]
+
+
+def test_what_a_rollback_left_was_production_though_nobody_had_read_it(journal: Journal) -> None:
+    history = history_of(journal)
+    champion_is(journal, "1")  # a person makes 2 Production, which nobody reads
+    rolled_back = NewEvent("model_version.rolled_back", FRAUD, "2", before="2", after="1")
+
+    champion_is(journal, "1", rolled_back)  # no change of what was known
+
+    assert history.champions(FRAUD) == ["1", "2", "1"]
+
+
 def decide(journal: Journal, clock: FixedClock, *types: str) -> None:
     """Version 5 is registered and these decisions are made of it."""
     created = version_created("5", at=clock.at, id=f"d-{types}")
