@@ -4,7 +4,7 @@ Called by ``confirm`` when somebody moved one by hand, and by ``annotate`` when 
 made another version the challenger. In mode act alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from handlers import production
 from handlers.changeover import PREVIOUS_ALIAS
@@ -18,6 +18,7 @@ OPEN = frozenset({"waiting", "held", "awaiting_approval"})
 """Verdicts of a version under judgement: something may still make it Production."""
 MOST_LOOKED_AT = 50
 LOOKS = 3
+Wrong = Callable[[Services, Production], Iterator[tuple[str, str | None]]]
 
 
 def keep(services: Services, look: Look, found: Production) -> tuple[Reading, ...]:
@@ -25,28 +26,36 @@ def keep(services: Services, look: Look, found: Production) -> tuple[Reading, ..
 
     Returns the readings of what was written.
     """
-    moved = dict(_wrong(services, found))
-    _write(services, found.model, moved)
+    moved = _put_right(services, found, _wrong)
     return tuple(look.reading("", f"alias:{alias}", version) for alias, version in moved.items())
 
 
 def keep_challenger(services: Services, model: ModelRef) -> str:
-    """Put the challenger's alias where it belongs; says what was written, or nothing.
-
-    Two of us may write at once, each by what it read: so it looks again after it wrote.
-    """
+    """Put the challenger's alias where it belongs; says what was written, or nothing."""
     alias = services.policy.production.challenger_alias
     if alias is None or services.mode != Mode.ACT or services.history.paused(model):
         return ""
-    told = ""
+    moved = _put_right(services, production.read(services, model), _wrong_challenger)
+    if alias not in moved:
+        return ""
+    version = moved[alias]
+    return f"{alias} is version {version}" if version else f"there is no {alias} any more"
+
+
+def _put_right(services: Services, found: Production, wrong: Wrong) -> dict[str, str | None]:
+    """Write what is wrong until nothing is; returns each alias and what it was left at.
+
+    Two of us may write at once, each by what it read: so it looks again after it wrote.
+    """
+    moved: dict[str, str | None] = {}
     for _ in range(LOOKS):
-        found = production.read(services, model)
-        wanted = _challenger(services, found)
-        if found.aliases.get(alias) == wanted:
+        wanted = dict(wrong(services, found))
+        if not wanted:
             break
-        _write(services, model, {alias: wanted})
-        told = f"{alias} is version {wanted}" if wanted else f"there is no {alias} any more"
-    return told
+        _write(services, found.model, wanted)
+        moved |= wanted
+        found = production.read(services, found.model)
+    return moved
 
 
 def _wrong(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
@@ -54,6 +63,10 @@ def _wrong(services: Services, found: Production) -> Iterator[tuple[str, str | N
     previous = _previous(services, found)
     if previous and found.aliases.get(PREVIOUS_ALIAS) != previous:
         yield PREVIOUS_ALIAS, previous
+    yield from _wrong_challenger(services, found)
+
+
+def _wrong_challenger(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
     if alias := services.policy.production.challenger_alias:
         challenger = _challenger(services, found)
         if found.aliases.get(alias) != challenger:

@@ -151,6 +151,24 @@ def test_a_challenger_moved_by_hand_is_put_back():
     assert outcome.note == "kept true: alias:challenger"
 
 
+def test_what_is_put_back_gives_way_to_a_newer_one_that_came_meanwhile():
+    w = challenged()
+    judged(w, "rejected")
+    judged(w, "held")
+
+    def another_comes(method: str) -> None:
+        if method == "set_alias" and len(w.registry.versions(MODEL)) == 3:
+            judged(w, "held")
+
+    moved = alias_moved(w, "challenger", "2")
+    w.registry.after = another_comes
+    outcome = w.run(confirm, moved)
+
+    assert w.aliases()["challenger"] == "4"
+    assert isinstance(outcome, Done)
+    assert [(r.facet, r.value) for r in outcome.readings[1:]] == [("alias:challenger", "4")]
+
+
 def test_previous_champion_moved_by_hand_is_put_back():
     w = World()
     w.register_champion(0.9)
