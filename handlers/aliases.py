@@ -67,7 +67,9 @@ def _wrong(services: Services, found: Production) -> Iterator[tuple[str, str | N
 
 
 def _wrong_challenger(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
-    if alias := services.policy.production.challenger_alias:
+    """While nobody can tell what Production is, nothing is newer than it."""
+    alias = services.policy.production.challenger_alias
+    if alias and not found.problem:
         challenger = _challenger(services, found)
         if found.aliases.get(alias) != challenger:
             yield alias, challenger

@@ -4,6 +4,7 @@ Runs in the lane ``production``. What it reads is recorded as the champion; the 
 ``registered_model.champion_changed`` of a difference, so people's changes reach the replicas too.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from handlers import aliases, changeover, production
@@ -134,8 +135,9 @@ def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
         services.ledger.intend(archived)
         for version in found.mirror:
             services.registry.set_stage(model, version, "Archived", archive_existing=False)
-    back = production.read(services, model)
-    return Done(readings=(_champion(look, back),), note="Production was emptied by hand")
+    done = _as_it_stands(services, look, production.read(services, model))
+    emptied = "Production was emptied by hand"
+    return replace(done, note=f"{emptied}; {done.note}" if done.note else emptied)
 
 
 def _champion(look: Look, found: Production) -> Reading:

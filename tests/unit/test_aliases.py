@@ -124,6 +124,32 @@ def test_one_that_is_older_than_production_is_none():
     assert "challenger" not in w.aliases()
 
 
+def test_with_two_in_production_the_challenger_stays_where_it_is():
+    w = world(challenger_alias="challenger")
+    judged(w, "held")
+    w.register_champion(0.9)
+    second = judged(w, "rejected")
+    w.registry.set_stage(MODEL, second, "Production", archive_existing=False)
+
+    annotated(w, second)
+
+    assert w.aliases() == {"champion": "2"}
+
+
+def test_when_production_is_emptied_by_hand_the_newest_under_judgement_is_the_challenger():
+    w = world(challenger_alias="challenger")
+    held = judged(w, "held")
+    w.register_champion(0.9)
+    w.registry.set_stage(MODEL, "2", "Archived", archive_existing=False)
+
+    emptied = w.event(EventType.VERSION_TRANSITIONED, "2", before="Production", after="Archived")
+    outcome = w.run(confirm, emptied)
+
+    assert w.aliases() == {"challenger": held}
+    assert isinstance(outcome, Done)
+    assert outcome.note == "Production was emptied by hand; kept true: alias:challenger"
+
+
 def test_of_two_that_write_at_once_the_newest_stays():
     w = challenged()
     version = judged(w, "held")
