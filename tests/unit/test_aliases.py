@@ -262,6 +262,7 @@ def test_an_alias_that_may_not_be_written_does_not_keep_the_champion_from_being_
     ("places", "says"),
     [
         ("{stage: Production, mirror_alias: live, challenger_alias: live}", "needs another"),
+        ("{stage: Production, challenger_alias: Live}", "Live is read as Production; a challenger"),
         ("{stage: Production, challenger_alias: previous_champion}", "is kept by Steward"),
         ("{stage: Production, challenger_alias: latest}", "cannot be an alias"),
     ],
