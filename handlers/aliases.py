@@ -14,19 +14,19 @@ from steward.events import ModelRef
 from steward.policy import Mode
 from steward.ports import Intent, Look, Reading, Services
 
-OPEN = frozenset({"waiting", "held", "awaiting_approval"})
-"""Verdicts of a version under judgement: something may still make it Production."""
-MOST_LOOKED_AT = 50
 LOOKS = 3
 Wrong = Callable[[Services, Production], Iterator[tuple[str, str | None]]]
 
 
-def keep(services: Services, look: Look, found: Production) -> tuple[Reading, ...]:
+def keep(
+    services: Services, look: Look, found: Production, *, is_about_champion: bool
+) -> tuple[Reading, ...]:
     """Put both where they belong; ``found`` is Production as it was just read.
 
-    Returns the readings of what was written.
+    The past is looked up only for news of the champion or of the one before. Returns the readings
+    of what was written.
     """
-    moved = _put_right(services, found, _wrong)
+    moved = _put_right(services, found, _wrong if is_about_champion else _wrong_challenger)
     return tuple(look.reading("", f"alias:{alias}", version) for alias, version in moved.items())
 
 
@@ -85,16 +85,18 @@ def _previous(services: Services, found: Production) -> str | None:
 
 def _challenger(services: Services, found: Production) -> str | None:
     """The newest version under judgement that is newer than Production, and not put away."""
-    newest_first = sorted(found.versions, key=int, reverse=True)[:MOST_LOOKED_AT]
-    for version in newest_first:
-        if found.version and (version == found.version or is_older(version, found.version)):
-            return None
-        if found.versions[version].stage == "Archived":
-            continue
-        standing = services.history.verdict(found.model, version)
-        if standing is not None and standing.verdict in OPEN:
-            return version
-    return None
+    under_judgement = services.history.under_judgement(found.model)
+    fit = [
+        version
+        for version, info in found.versions.items()
+        if version in under_judgement and info.stage != "Archived" and _is_newer(version, found)
+    ]
+    return max(fit, key=int, default=None)
+
+
+def _is_newer(version: str, found: Production) -> bool:
+    present = found.version
+    return present is None or (version != present and not is_older(version, present))
 
 
 def _write(services: Services, model: ModelRef, wanted: dict[str, str | None]) -> None:

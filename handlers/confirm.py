@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from handlers import aliases, changeover, production
+from handlers.changeover import PREVIOUS_ALIAS
 from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
@@ -43,11 +44,13 @@ def confirm(event: Event, services: Services) -> Outcome:
         raise TransientError(f"the model changed while its mirror followed: {error}") from error
 
 
-def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
+def _as_it_stands(event: Event, services: Services, look: Look, found: Production) -> Done:
     """Production as it was found; the aliases beside it follow, where the registry lets us."""
     champion = _champion(look, found)
+    is_news = found.version != look.value("", "champion")
+    is_about_champion = is_news or _is_about_champion(event, services.policy)
     try:
-        kept = aliases.keep(services, look, found)
+        kept = aliases.keep(services, look, found, is_about_champion=is_about_champion)
     except NotFoundError:
         raise
     except PermanentError as error:
@@ -59,13 +62,13 @@ def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:
     """Where truth and mirror differ, the one that moved wins, if both agreed before."""
     if not changeover.has_mirror(services) or found.truth == found.mirror:
-        return _as_it_stands(services, look, found)
+        return _as_it_stands(event, services, look, found)
     before = look.value("", "champion")
     moved = what_moved(event, before, found, services.policy)
     if moved == "neither":
-        return _as_it_stands(services, look, found)
+        return _as_it_stands(event, services, look, found)
     if moved == "truth" and not found.truth:
-        return _clear_mirror(services, look, found)
+        return _clear_mirror(event, services, look, found)
     if moved in ("truth", "mirror"):
         (wins,) = found.truth if moved == "truth" else found.mirror
         previous = before if before in found.versions and before != wins else None
@@ -114,6 +117,16 @@ def _is_about_mirror(event: Event, policy: Policy) -> bool:
     return is_transition and rule.mirror_stage in (event.before, event.after)
 
 
+def _is_about_champion(event: Event, policy: Policy) -> bool:
+    """Whether the event may have moved Production or ``previous_champion``; a deletion may."""
+    rule = policy.production
+    if event.type in ALIASES:
+        return _alias_of(event) in (PREVIOUS_ALIAS, rule.any_alias)
+    if event.type == EventType.VERSION_TRANSITIONED:
+        return rule.any_stage in (event.before, event.after)
+    return True
+
+
 def _agreed(event: Event, before: str | None) -> bool:
     """Whether the mirror named the champion until this event; a stage's event cannot tell."""
     return event.type not in ALIASES or event.before == before
@@ -124,7 +137,7 @@ def _alias_of(event: Event) -> str | None:
     return event.data.get("alias") or event.data.get("key")
 
 
-def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
+def _clear_mirror(event: Event, services: Services, look: Look, found: Production) -> Done:
     """Production was emptied by hand: the mirror names nothing any more either."""
     rule, model = services.policy.production, found.model
     if rule.mirror_alias:
@@ -135,7 +148,7 @@ def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
         services.ledger.intend(archived)
         for version in found.mirror:
             services.registry.set_stage(model, version, "Archived", archive_existing=False)
-    done = _as_it_stands(services, look, production.read(services, model))
+    done = _as_it_stands(event, services, look, production.read(services, model))
     emptied = "Production was emptied by hand"
     return replace(done, note=f"{emptied}; {done.note}" if done.note else emptied)
 

@@ -210,6 +210,14 @@ class FakeHistory:
     def verdict(self, model: ModelRef, version: str) -> Verdict | None:
         return self.verdicts.get((model, version))
 
+    def under_judgement(self, model: ModelRef) -> frozenset[str]:
+        open_ones = {"waiting", "held", "awaiting_approval"}
+        return frozenset(
+            version
+            for (of, version), standing in self.verdicts.items()
+            if of == model and standing.verdict in open_ones
+        )
+
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
         return frozenset(self.rolled_back.get(model, ()))
 

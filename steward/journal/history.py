@@ -13,7 +13,7 @@ from steward.journal.champions import numbers, past_champions, rolled_back_from
 from steward.journal.claims import Claimed, hold
 from steward.journal.schema import desired, pauses
 from steward.journal.store import Journal, Transaction, retried
-from steward.journal.verdicts import standing_verdict
+from steward.journal.verdicts import standing_verdict, under_judgement
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
 
@@ -31,6 +31,10 @@ class JournalHistory:
     def verdict(self, model: ModelRef, version: str) -> Verdict | None:
         with self._journal.read() as connection:
             return standing_verdict(connection, model, version)
+
+    def under_judgement(self, model: ModelRef) -> frozenset[str]:
+        with self._journal.read() as connection:
+            return under_judgement(connection, model)
 
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
         with self._journal.read() as connection:

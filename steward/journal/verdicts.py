@@ -5,7 +5,7 @@ Called by ``history`` for handlers, and by the API.
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, union
 
 from steward.events import Event, EventType, ModelRef
 from steward.journal import queries, receipts
@@ -23,6 +23,9 @@ DECISIONS: dict[str, str] = {
 }
 """Which event types are decisions, and the verdict each one is."""
 
+OPEN_DECISIONS = tuple(
+    kind for kind, verdict in DECISIONS.items() if verdict in ("held", "awaiting_approval")
+)
 JUDGING = ("validate", "promote")
 
 
@@ -99,9 +102,29 @@ def is_decision() -> ColumnElement[bool]:
     )
 
 
-def _latest_decision(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[*tuple[Any, ...]] | None:
+def under_judgement(connection: Connection, model: ModelRef) -> frozenset[str]:
+    """The versions whose standing verdict is open: waiting, held or awaiting approval."""
+    about, version, seq = queries.of_present(model), events.c.version, events.c.seq
+    decided = (
+        select(version, func.max(seq).label("seq"))
+        .where(*about, _settles())
+        .group_by(version)
+        .subquery()
+    )
+    standing = (
+        select(version).join(decided, decided.c.seq == seq).where(events.c.type.in_(OPEN_DECISIONS))
+    )
+    judged = (
+        select(version)
+        .join(dispatches, dispatches.c.event_id == events.c.id)
+        .outerjoin(decided, decided.c.version == version)
+        .where(*about, _judges(), or_(decided.c.seq.is_(None), seq > decided.c.seq))
+    )
+    return frozenset(connection.execute(union(standing, judged)).scalars())
+
+
+def _settles() -> ColumnElement[bool]:
+    """Whether an event is a decision, or made its version Production by hand or by a rollback."""
     cause = events.alias()
     by_rollback = exists().where(
         cause.c.id == events.c.caused_by, cause.c.type == EventType.ROLLED_BACK
@@ -111,13 +134,24 @@ def _latest_decision(
         events.c.after.is_not(None),
         or_(events.c.seen == SEEN_READ, and_(events.c.seen == SEEN_OWN, by_rollback)),
     )
+    return or_(is_decision(), made_champion)
+
+
+def _judges() -> ColumnElement[bool]:
+    """Whether a dispatch will yet judge the version of its event, or waits for an operator."""
+    return and_(
+        dispatches.c.handler.in_(JUDGING),
+        dispatches.c.state.in_((*queries.OPEN_STATES, "dead")),
+        events.c.type.in_((EventType.VERSION_CREATED, EventType.VALIDATED)),
+    )
+
+
+def _latest_decision(
+    connection: Connection, model: ModelRef, version: str
+) -> Row[*tuple[Any, ...]] | None:
     query = (
         select(events)
-        .where(
-            *queries.of_present(model),
-            events.c.version == version,
-            or_(is_decision(), made_champion),
-        )
+        .where(*queries.of_present(model), events.c.version == version, _settles())
         .order_by(events.c.seq.desc())
         .limit(1)
     )
@@ -137,13 +171,7 @@ def _open_judgement(
             events.c.recorded_at,
         )
         .join(events, events.c.id == dispatches.c.event_id)
-        .where(
-            *queries.of_present(model),
-            events.c.version == version,
-            dispatches.c.handler.in_(JUDGING),
-            dispatches.c.state.in_((*queries.OPEN_STATES, "dead")),
-            events.c.type.in_((EventType.VERSION_CREATED, EventType.VALIDATED)),
-        )
+        .where(*queries.of_present(model), events.c.version == version, _judges())
         .order_by(events.c.seq.desc())
         .limit(1)
     )

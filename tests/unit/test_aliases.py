@@ -100,6 +100,17 @@ def test_a_rejected_or_archived_one_is_passed_over():
     assert w.aliases()["challenger"] == held
 
 
+def test_however_many_newer_ones_were_rejected():
+    w = challenged()
+    asked = judged(w, "awaiting_approval")
+    for _ in range(60):
+        rejected = judged(w, "rejected")
+
+    annotated(w, rejected)
+
+    assert w.aliases()["challenger"] == asked
+
+
 @pytest.mark.parametrize("verdict", ["rejected", "promoted"])
 def test_without_any_the_alias_is_taken_away(verdict: str):
     w = challenged()
@@ -202,6 +213,32 @@ def test_previous_champion_moved_by_hand_is_put_back():
     w.register(0.9)
 
     w.run(confirm, alias_moved(w, "previous_champion", "3"))
+
+    assert w.aliases()["previous_champion"] == "1"
+
+
+def test_what_concerns_neither_champion_does_not_look_up_the_past():
+    w = World()
+    w.register_champion(0.9)
+    w.register_champion(0.95)
+
+    blue = alias_moved(w, "blue", "1")
+    staged = w.event(EventType.VERSION_TRANSITIONED, "1", before="None", after="Staging")
+    for event in (blue, staged):
+        w.run(confirm, event)
+
+    assert "previous_champion" not in w.aliases()
+    assert w.ledger.intents == []
+
+
+def test_a_deleted_version_takes_previous_champion_along_and_it_goes_to_the_one_before():
+    w = World()
+    for auc in (0.85, 0.9, 0.95):
+        w.register_champion(auc)
+    w.registry.set_alias(MODEL, "previous_champion", "2")
+    w.registry.delete_version(MODEL, "2")
+
+    w.run(confirm, w.event(EventType.VERSION_DELETED, "2"))
 
     assert w.aliases()["previous_champion"] == "1"
 

@@ -246,6 +246,52 @@ def test_a_model_that_was_created_again_has_none_of_the_past_of_its_name(
     assert history.rolled_back_from(FRAUD) == frozenset()
 
 
+def test_under_judgement_is_every_version_whose_standing_verdict_is_open(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    words: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
+        "1": (("promotion.held", {}),),
+        "2": (("promotion.held", {}), ("model_version.rejected", {})),
+        "3": (("model_version.rejected", {}), ("approval.requested", {"verdict": "asked"})),
+        "4": (("model_version.rejected", {}), ("approval.requested", {})),  # by a person
+        "5": (("approval.expired", {}),),
+        "6": (("promotion.held", {}), ("model_version.promoted", {})),
+        "7": (),
+        "8": (("model_version.rejected", {}),),
+    }
+    for number, said in words.items():
+        created = version_created(number, at=clock.at, id=f"d{number}")
+        _, [hint] = deliveries.record(journal, [created])
+        facts = tuple(NewEvent(kind, data=told) for kind, told in said)
+        finish(journal, hint.dispatch_id, Done(events=facts))
+    happened(journal, "model_version.validated", version="8")  # judged anew, and not done
+    _, [hint] = deliveries.record(journal, [version_created("9", at=clock.at, id="d9")])
+    dispatches.fail(journal, claimed(journal, hint.dispatch_id), "x", retry_in_seconds=None)
+    finish(journal, dispatched(journal, "work.free", version="1"))
+
+    found = history.under_judgement(FRAUD)
+
+    assert found == {"1", "3", "5", "8", "9"}
+    standing = {number: history.verdict(FRAUD, number) for number in (*words, "9")}
+    verdicts = {number: each.verdict for number, each in standing.items() if each}
+    assert found == {
+        number for number, verdict in verdicts.items() if verdict not in ("rejected", "promoted")
+    }
+
+
+def test_a_model_that_was_created_again_has_nothing_under_judgement(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    decide(journal, clock, "promotion.held")
+
+    departures.record_gone(journal, readings.look(journal, FRAUD))
+    champion_is(journal, "1")
+
+    assert history.under_judgement(FRAUD) == frozenset()
+
+
 def test_what_waits_for_an_operator_of_a_model_that_is_gone_judges_nothing_of_the_next(
     journal: Journal, clock: FixedClock
 ) -> None:
