@@ -7,7 +7,7 @@ from handlers.confirm import confirm
 from steward.errors import ConfigurationError, PermanentError
 from steward.events import Event, EventType
 from steward.policy import Mode, PolicySet
-from steward.ports import Done, Intent, Outcome, Verdict
+from steward.ports import Done, Intent, Outcome, Skipped, Verdict
 from tests.unit.world import MODEL, World, make_policy
 
 PLACES = {"stage": "Production", "mirror_alias": "champion"}
@@ -79,6 +79,37 @@ def test_a_pause_leaves_it_alone():
     annotated(w, judged(w, "held"))
 
     assert "challenger" not in w.aliases()
+
+
+def test_what_a_pause_held_back_is_put_right_with_the_next_verdict():
+    w = challenged()
+    first = judged(w, "held")
+    annotated(w, first)
+    w.history.verdicts[MODEL, first] = Verdict("rejected", ("so",))
+    w.history.pauses[None] = "paused by ann"
+    annotated(w, first)
+    w.history.pauses.clear()
+
+    annotated(w, judged(w, "rejected"))
+
+    assert w.aliases() == {"champion": "1"}
+
+
+def test_an_event_that_was_overtaken_still_looks_after_the_challenger():
+    w = challenged()
+    version = judged(w, "held")
+    annotated(w, version)
+    overtaken = w.event(EventType.REJECTED, version)
+    later = w.event(EventType.REJECTED, version)  # its handler crashed before the alias
+    w.history.verdicts[MODEL, version] = Verdict("rejected", ("so",), event_id=later.id)
+
+    outcome = w.run(annotate, overtaken)
+
+    assert w.aliases() == {"champion": "1"}
+    assert outcome == Done(
+        note="a later event brought its own tags; there is no challenger any more"
+    )
+    assert w.run(annotate, overtaken) == Skipped("a later event brought its own tags")
 
 
 def test_the_newest_under_judgement_counts():
