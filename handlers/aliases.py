@@ -5,6 +5,8 @@ made another version the challenger. In mode act alone.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 
 from handlers import production
 from handlers.changeover import PREVIOUS_ALIAS
@@ -15,19 +17,46 @@ from steward.policy import Mode
 from steward.ports import Intent, Look, Reading, Services
 
 LOOKS = 3
+MOST_PUT_BACK = 3
+PUT_BACK_WITHIN = timedelta(hours=1)
 Wrong = Callable[[Services, Production], Iterator[tuple[str, str | None]]]
 
 
-def keep(
-    services: Services, look: Look, found: Production, *, is_about_champion: bool
-) -> tuple[Reading, ...]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The readings of what was written; ``contested``: aliases that are left alone from now on."""
+
+    readings: tuple[Reading, ...] = ()
+    contested: tuple[str, ...] = ()
+
+
+def keep(services: Services, look: Look, found: Production, *, is_about_champion: bool) -> Kept:
     """Put both where they belong; ``found`` is Production as it was just read.
 
-    The past is looked up only for news of the champion or of the one before. Returns the readings
-    of what was written.
+    The past is looked up only for news of the champion or of the one before. Where somebody else
+    writes an alias as often as we do, we are the one that stops.
     """
-    moved = _put_right(services, found, _wrong if is_about_champion else _wrong_challenger)
-    return tuple(look.reading("", f"alias:{alias}", version) for alias, version in moved.items())
+    is_news = found.version != look.value("", "champion")
+    wrong = _wrong if is_about_champion or is_news else _wrong_challenger
+    contested: set[str] = set()
+
+    def wrong_and_ours(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
+        for alias, version in wrong(services, found):
+            times = 0 if is_news else _times_put_back(services, found.model, alias, version)
+            if times < MOST_PUT_BACK:
+                yield alias, version
+            if times == MOST_PUT_BACK - 1:
+                contested.add(alias)
+
+    moved = _put_right(services, found, wrong_and_ours)
+    readings = [look.reading("", f"alias:{alias}", version) for alias, version in moved.items()]
+    return Kept(tuple(readings), tuple(sorted(contested)))
+
+
+def _times_put_back(services: Services, model: ModelRef, alias: str, version: str | None) -> int:
+    intent = Intent(model, "", f"alias:{alias}", version)
+    since = services.clock.now() - PUT_BACK_WITHIN
+    return services.ledger.times_intended(intent, since=since)
 
 
 def keep_challenger(services: Services, model: ModelRef) -> str:

@@ -18,6 +18,10 @@ from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skippe
 Moved = Literal["neither", "truth", "mirror", "both"]
 WRITERS = ("promote", "rollback")
 """Handlers that may have died between a write of Production and its record."""
+CONTESTED = (
+    "alias {} was put back {} times within an hour: somebody else moves it too, such as another "
+    "Steward or a job. It is left alone until the hour is over; end the other"
+)
 ALIASES = frozenset({EventType.ALIAS_CREATED, EventType.ALIAS_DELETED})
 
 
@@ -47,16 +51,19 @@ def confirm(event: Event, services: Services) -> Outcome:
 def _as_it_stands(event: Event, services: Services, look: Look, found: Production) -> Done:
     """Production as it was found; the aliases beside it follow, where the registry lets us."""
     champion = _champion(look, found)
-    is_news = found.version != look.value("", "champion")
-    is_about_champion = is_news or _is_about_champion(event, services.policy)
+    is_about = _is_about_champion(event, services.policy)
     try:
-        kept = aliases.keep(services, look, found, is_about_champion=is_about_champion)
+        kept = aliases.keep(services, look, found, is_about_champion=is_about)
     except NotFoundError:
         raise
     except PermanentError as error:
         return Done(readings=(champion,), note=f"the aliases beside it stay as they are: {error}")
-    note = "kept true: " + ", ".join(reading.facet for reading in kept) if kept else ""
-    return Done(readings=(champion, *kept), note=note)
+    if kept.contested:
+        detail = CONTESTED.format(" and ".join(kept.contested), aliases.MOST_PUT_BACK)
+        return _violated(event, services, "alias_contested", detail, champion, *kept.readings)
+    moved = ", ".join(reading.facet for reading in kept.readings)
+    note = f"kept true: {moved}" if moved else ""
+    return Done(readings=(champion, *kept.readings), note=note)
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:

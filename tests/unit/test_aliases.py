@@ -237,6 +237,35 @@ def test_what_is_put_back_gives_way_to_a_newer_one_that_came_meanwhile():
     assert [(r.facet, r.value) for r in outcome.readings[1:]] == [("alias:challenger", "4")]
 
 
+def contested() -> tuple[World, list[Outcome]]:
+    """A job moves the challenger's alias each time that it was put back."""
+    w = challenged()
+    judged(w, "rejected")
+    judged(w, "held")
+    return w, [w.run(confirm, alias_moved(w, "challenger", "2")) for _ in range(6)]
+
+
+def test_an_alias_that_somebody_else_moves_each_time_is_left_alone_and_people_are_told_once():
+    w, outcomes = contested()
+
+    assert w.aliases()["challenger"] == "2"
+    assert w.ledger.intents == [Intent(MODEL, "", "alias:challenger", "3")] * 3
+    told = [event for each in outcomes if isinstance(each, Done) for event in each.events]
+    assert [(event.type, event.data["violation"]) for event in told] == [
+        (EventType.POLICY_VIOLATED, "alias_contested")
+    ]
+    assert told[0].data["detail"].startswith("alias challenger was put back 3 times within an hour")
+
+
+def test_after_an_hour_it_is_put_back_again():
+    w, _ = contested()
+
+    w.clock.advance(3600)
+    w.run(confirm, alias_moved(w, "challenger", "2"))
+
+    assert w.aliases()["challenger"] == "3"
+
+
 def test_previous_champion_moved_by_hand_is_put_back():
     w = World()
     w.register_champion(0.9)
