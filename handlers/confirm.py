@@ -19,9 +19,9 @@ Moved = Literal["neither", "truth", "mirror", "both"]
 WRITERS = ("promote", "rollback")
 """Handlers that may have died between a write of Production and its record."""
 CONTESTED = (
-    "alias {} was put back {} times within an hour: somebody else moves it too, such as another "
-    "Steward or a job. It is left alone until the hour is over; end the other"
+    "alias {} was moved and put back {} times within an hour; it is left alone until that is over"
 )
+END_THE_OTHER = "End what else moves it: another Steward on this registry, or a job."
 ALIASES = frozenset({EventType.ALIAS_CREATED, EventType.ALIAS_DELETED})
 
 
@@ -60,7 +60,8 @@ def _as_it_stands(event: Event, services: Services, look: Look, found: Productio
         return Done(readings=(champion,), note=f"the aliases beside it stay as they are: {error}")
     if kept.contested:
         detail = CONTESTED.format(" and ".join(kept.contested), aliases.MOST_PUT_BACK)
-        return _violated(event, services, "alias_contested", detail, champion, *kept.readings)
+        readings = (champion, *kept.readings)
+        return _violated(event, services, "alias_contested", detail, *readings, todo=END_THE_OTHER)
     moved = ", ".join(reading.facet for reading in kept.readings)
     note = f"kept true: {moved}" if moved else ""
     return Done(readings=(champion, *kept.readings), note=note)
@@ -165,7 +166,12 @@ def _champion(look: Look, found: Production) -> Reading:
 
 
 def _violated(
-    event: Event, services: Services, violation: str, detail: str, *readings: Reading
+    event: Event,
+    services: Services,
+    violation: str,
+    detail: str,
+    *readings: Reading,
+    todo: str = "",
 ) -> Done:
     """Tell people, write nothing; a registry that is only observed breaks no rule of ours."""
     if services.mode == Mode.OBSERVE:
@@ -175,6 +181,7 @@ def _violated(
         "detail": detail,
         "policy": services.policy.ref,
         "mode": str(services.mode),
+        **({"next": todo} if todo else {}),
     }
     violated = NewEvent(EventType.POLICY_VIOLATED, event.model, event.version, data=told)
     return Done(events=(violated,), readings=readings)

@@ -254,7 +254,8 @@ def test_an_alias_that_somebody_else_moves_each_time_is_left_alone_and_people_ar
     assert [(event.type, event.data["violation"]) for event in told] == [
         (EventType.POLICY_VIOLATED, "alias_contested")
     ]
-    assert told[0].data["detail"].startswith("alias challenger was put back 3 times within an hour")
+    assert told[0].data["detail"].startswith("alias challenger was moved and put back 3 times")
+    assert told[0].data["next"].startswith("End what else moves it")
 
 
 def test_after_an_hour_it_is_put_back_again():
