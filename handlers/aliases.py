@@ -4,7 +4,9 @@ Called by ``confirm`` when somebody moved one by hand, and by ``annotate`` when 
 made another version the challenger. In mode act alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
 
 from handlers import production
 from handlers.changeover import PREVIOUS_ALIAS
@@ -14,39 +16,75 @@ from steward.events import ModelRef
 from steward.policy import Mode
 from steward.ports import Intent, Look, Reading, Services
 
-OPEN = frozenset({"waiting", "held", "awaiting_approval"})
-"""Verdicts of a version under judgement: something may still make it Production."""
-MOST_LOOKED_AT = 50
 LOOKS = 3
+MOST_PUT_BACK = 3
+PUT_BACK_WITHIN = timedelta(hours=1)
+Wrong = Callable[[Services, Production], Iterator[tuple[str, str | None]]]
 
 
-def keep(services: Services, look: Look, found: Production) -> tuple[Reading, ...]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The readings of what was written; ``contested``: aliases that are left alone from now on."""
+
+    readings: tuple[Reading, ...] = ()
+    contested: tuple[str, ...] = ()
+
+
+def keep(services: Services, look: Look, found: Production, *, is_about_champion: bool) -> Kept:
     """Put both where they belong; ``found`` is Production as it was just read.
 
-    Returns the readings of what was written.
+    The past is looked up only for news of the champion or of the one before. Where somebody else
+    writes an alias as often as we do, we are the one that stops.
     """
-    moved = dict(_wrong(services, found))
-    _write(services, found.model, moved)
-    return tuple(look.reading("", f"alias:{alias}", version) for alias, version in moved.items())
+    is_news = found.version != look.value("", "champion")
+    wrong = _wrong if is_about_champion or is_news else _wrong_challenger
+    contested: set[str] = set()
+
+    def wrong_and_ours(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
+        for alias, version in wrong(services, found):
+            times = 0 if is_news else _times_put_back(services, found.model, alias, version)
+            if times < MOST_PUT_BACK:
+                yield alias, version
+            if times == MOST_PUT_BACK - 1:
+                contested.add(alias)
+
+    moved = _put_right(services, found, wrong_and_ours)
+    readings = [look.reading("", f"alias:{alias}", version) for alias, version in moved.items()]
+    return Kept(tuple(readings), tuple(sorted(contested)))
+
+
+def _times_put_back(services: Services, model: ModelRef, alias: str, version: str | None) -> int:
+    intent = Intent(model, "", f"alias:{alias}", version)
+    since = services.clock.now() - PUT_BACK_WITHIN
+    return services.ledger.times_intended(intent, since=since)
 
 
 def keep_challenger(services: Services, model: ModelRef) -> str:
-    """Put the challenger's alias where it belongs; says what was written, or nothing.
-
-    Two of us may write at once, each by what it read: so it looks again after it wrote.
-    """
+    """Put the challenger's alias where it belongs; says what was written, or nothing."""
     alias = services.policy.production.challenger_alias
     if alias is None or services.mode != Mode.ACT or services.history.paused(model):
         return ""
-    told = ""
+    moved = _put_right(services, production.read(services, model), _wrong_challenger)
+    if alias not in moved:
+        return ""
+    version = moved[alias]
+    return f"{alias} is version {version}" if version else f"there is no {alias} any more"
+
+
+def _put_right(services: Services, found: Production, wrong: Wrong) -> dict[str, str | None]:
+    """Write what is wrong until nothing is; returns each alias and what it was left at.
+
+    Two of us may write at once, each by what it read: so it looks again after it wrote.
+    """
+    moved: dict[str, str | None] = {}
     for _ in range(LOOKS):
-        found = production.read(services, model)
-        wanted = _challenger(services, found)
-        if found.aliases.get(alias) == wanted:
+        wanted = dict(wrong(services, found))
+        if not wanted:
             break
-        _write(services, model, {alias: wanted})
-        told = f"{alias} is version {wanted}" if wanted else f"there is no {alias} any more"
-    return told
+        _write(services, found.model, wanted)
+        moved |= wanted
+        found = production.read(services, found.model)
+    return moved
 
 
 def _wrong(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
@@ -54,7 +92,13 @@ def _wrong(services: Services, found: Production) -> Iterator[tuple[str, str | N
     previous = _previous(services, found)
     if previous and found.aliases.get(PREVIOUS_ALIAS) != previous:
         yield PREVIOUS_ALIAS, previous
-    if alias := services.policy.production.challenger_alias:
+    yield from _wrong_challenger(services, found)
+
+
+def _wrong_challenger(services: Services, found: Production) -> Iterator[tuple[str, str | None]]:
+    """While nobody can tell what Production is, nothing is newer than it."""
+    alias = services.policy.production.challenger_alias
+    if alias and not found.problem:
         challenger = _challenger(services, found)
         if found.aliases.get(alias) != challenger:
             yield alias, challenger
@@ -70,16 +114,18 @@ def _previous(services: Services, found: Production) -> str | None:
 
 def _challenger(services: Services, found: Production) -> str | None:
     """The newest version under judgement that is newer than Production, and not put away."""
-    newest_first = sorted(found.versions, key=int, reverse=True)[:MOST_LOOKED_AT]
-    for version in newest_first:
-        if found.version and (version == found.version or is_older(version, found.version)):
-            return None
-        if found.versions[version].stage == "Archived":
-            continue
-        standing = services.history.verdict(found.model, version)
-        if standing is not None and standing.verdict in OPEN:
-            return version
-    return None
+    under_judgement = services.history.under_judgement(found.model)
+    fit = [
+        version
+        for version, info in found.versions.items()
+        if version in under_judgement and info.stage != "Archived" and _is_newer(version, found)
+    ]
+    return max(fit, key=int, default=None)
+
+
+def _is_newer(version: str, found: Production) -> bool:
+    present = found.version
+    return present is None or (version != present and not is_older(version, present))
 
 
 def _write(services: Services, model: ModelRef, wanted: dict[str, str | None]) -> None:

@@ -51,12 +51,22 @@ def _annotate(event: Event, services: Services, model: ModelRef, version: str) -
     if verdict is None:
         return Skipped("no verdict yet")
     if event.type not in CHANGED and verdict.event_id not in (None, event.id):
-        return Skipped("a later event brought its own tags")
+        return _overtaken(services, model)
     if _is_being_promoted(event, verdict) and services.clock.now() < event.recorded_at + SOON:
         # The decision is a moment away and brings its own tags: do not write in its way.
         return Wait(event.recorded_at + SOON, "being decided", check_seconds=SOON.total_seconds())
     is_promotion = event.type == EventType.PROMOTED
     return _bring_up(services, model, version, verdict, is_promotion=is_promotion)
+
+
+def _overtaken(services: Services, model: ModelRef) -> Done | Skipped:
+    """A later event brings the tags; whether its alias was written, nobody knows who crashed."""
+    told = "a later event brought its own tags"
+    try:
+        moved = keep_challenger(services, model)
+    except NotFoundError:
+        return Skipped("the model was deleted")
+    return Done(note=f"{told}; {moved}") if moved else Skipped(told)
 
 
 def _is_being_promoted(event: Event, verdict: Verdict) -> bool:

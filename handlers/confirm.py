@@ -4,11 +4,13 @@ Runs in the lane ``production``. What it reads is recorded as the champion; the 
 ``registered_model.champion_changed`` of a difference, so people's changes reach the replicas too.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 from handlers import aliases, changeover, production
+from handlers.changeover import PREVIOUS_ALIAS
 from handlers.production import TWO_IN_PRODUCTION, Production
-from steward.errors import NotFoundError, TransientError
+from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode, Policy
 from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
@@ -16,6 +18,10 @@ from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skippe
 Moved = Literal["neither", "truth", "mirror", "both"]
 WRITERS = ("promote", "rollback")
 """Handlers that may have died between a write of Production and its record."""
+CONTESTED = (
+    "alias {} was moved and put back {} times within an hour; it is left alone until that is over"
+)
+END_THE_OTHER = "End what else moves it: another Steward on this registry, or a job."
 ALIASES = frozenset({EventType.ALIAS_CREATED, EventType.ALIAS_DELETED})
 
 
@@ -42,23 +48,35 @@ def confirm(event: Event, services: Services) -> Outcome:
         raise TransientError(f"the model changed while its mirror followed: {error}") from error
 
 
-def _as_it_stands(services: Services, look: Look, found: Production) -> Done:
-    """Production as it was found; the aliases beside it follow."""
-    kept = aliases.keep(services, look, found)
-    note = "kept true: " + ", ".join(reading.facet for reading in kept) if kept else ""
-    return Done(readings=(_champion(look, found), *kept), note=note)
+def _as_it_stands(event: Event, services: Services, look: Look, found: Production) -> Done:
+    """Production as it was found; the aliases beside it follow, where the registry lets us."""
+    champion = _champion(look, found)
+    is_about = _is_about_champion(event, services.policy)
+    try:
+        kept = aliases.keep(services, look, found, is_about_champion=is_about)
+    except NotFoundError:
+        raise
+    except PermanentError as error:
+        return Done(readings=(champion,), note=f"the aliases beside it stay as they are: {error}")
+    if kept.contested:
+        detail = CONTESTED.format(" and ".join(kept.contested), aliases.MOST_PUT_BACK)
+        readings = (champion, *kept.readings)
+        return _violated(event, services, "alias_contested", detail, *readings, todo=END_THE_OTHER)
+    moved = ", ".join(reading.facet for reading in kept.readings)
+    note = f"kept true: {moved}" if moved else ""
+    return Done(readings=(champion, *kept.readings), note=note)
 
 
 def _settle(event: Event, services: Services, look: Look, found: Production) -> Outcome:
     """Where truth and mirror differ, the one that moved wins, if both agreed before."""
     if not changeover.has_mirror(services) or found.truth == found.mirror:
-        return _as_it_stands(services, look, found)
+        return _as_it_stands(event, services, look, found)
     before = look.value("", "champion")
     moved = what_moved(event, before, found, services.policy)
     if moved == "neither":
-        return _as_it_stands(services, look, found)
+        return _as_it_stands(event, services, look, found)
     if moved == "truth" and not found.truth:
-        return _clear_mirror(services, look, found)
+        return _clear_mirror(event, services, look, found)
     if moved in ("truth", "mirror"):
         (wins,) = found.truth if moved == "truth" else found.mirror
         previous = before if before in found.versions and before != wins else None
@@ -107,6 +125,16 @@ def _is_about_mirror(event: Event, policy: Policy) -> bool:
     return is_transition and rule.mirror_stage in (event.before, event.after)
 
 
+def _is_about_champion(event: Event, policy: Policy) -> bool:
+    """Whether the event may have moved Production or ``previous_champion``; a deletion may."""
+    rule = policy.production
+    if event.type in ALIASES:
+        return _alias_of(event) in (PREVIOUS_ALIAS, rule.any_alias)
+    if event.type == EventType.VERSION_TRANSITIONED:
+        return rule.any_stage in (event.before, event.after)
+    return True
+
+
 def _agreed(event: Event, before: str | None) -> bool:
     """Whether the mirror named the champion until this event; a stage's event cannot tell."""
     return event.type not in ALIASES or event.before == before
@@ -117,7 +145,7 @@ def _alias_of(event: Event) -> str | None:
     return event.data.get("alias") or event.data.get("key")
 
 
-def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
+def _clear_mirror(event: Event, services: Services, look: Look, found: Production) -> Done:
     """Production was emptied by hand: the mirror names nothing any more either."""
     rule, model = services.policy.production, found.model
     if rule.mirror_alias:
@@ -128,8 +156,9 @@ def _clear_mirror(services: Services, look: Look, found: Production) -> Done:
         services.ledger.intend(archived)
         for version in found.mirror:
             services.registry.set_stage(model, version, "Archived", archive_existing=False)
-    back = production.read(services, model)
-    return Done(readings=(_champion(look, back),), note="Production was emptied by hand")
+    done = _as_it_stands(event, services, look, production.read(services, model))
+    emptied = "Production was emptied by hand"
+    return replace(done, note=f"{emptied}; {done.note}" if done.note else emptied)
 
 
 def _champion(look: Look, found: Production) -> Reading:
@@ -137,7 +166,12 @@ def _champion(look: Look, found: Production) -> Reading:
 
 
 def _violated(
-    event: Event, services: Services, violation: str, detail: str, *readings: Reading
+    event: Event,
+    services: Services,
+    violation: str,
+    detail: str,
+    *readings: Reading,
+    todo: str = "",
 ) -> Done:
     """Tell people, write nothing; a registry that is only observed breaks no rule of ours."""
     if services.mode == Mode.OBSERVE:
@@ -147,6 +181,7 @@ def _violated(
         "detail": detail,
         "policy": services.policy.ref,
         "mode": str(services.mode),
+        **({"next": todo} if todo else {}),
     }
     violated = NewEvent(EventType.POLICY_VIOLATED, event.model, event.version, data=told)
     return Done(events=(violated,), readings=readings)

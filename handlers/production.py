@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from steward.events import ModelRef
-from steward.policy import Policy
+from steward.policy import LOOKS_LIKE_PRODUCTION, Policy
 from steward.ports import ModelInfo, Services, VersionInfo
 
 TWO_IN_PRODUCTION = "two_in_production"
 UNCLEAR = "production_unclear"
-LOOKS_LIKE_PRODUCTION = frozenset({"champion", "production", "prod", "live", "current"})
 
 
 @dataclass(frozen=True, slots=True)

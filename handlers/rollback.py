@@ -125,12 +125,18 @@ def _passed_before(event: Event, services: Services, before: Production, target:
 
 
 def _asked_for(version: str, services: Services, found: Production) -> tuple[str | None, str]:
+    """The version that a person named: no way past the gates, so one that was Production."""
     if version == found.version:
         return None, f"version {version} is Production already"
     if version not in found.versions:
         return None, f"{found.model} has no version {version}"
     if _is_rejected(version, found.model, services):
         return None, f"version {version} was rejected"
+    if version not in services.history.champions(found.model):
+        return None, (
+            f"version {version} never was Production, as far as the journal knows; to make it "
+            f"Production by the gates: steward promote {found.model.name} {version}"
+        )
     return version, ""
 
 

@@ -45,6 +45,8 @@ class FakeRegistry:
         self._clock = clock
         self._models: dict[ModelRef, _Model] = {}
         self._errors: list[StewardError] = []
+        self.refused: dict[str, StewardError] = {}
+        """Method to the error that each call of it raises."""
         self.after: Callable[[str], None] | None = None
         """Called with the method's name after each write: a test may act in between."""
 
@@ -233,6 +235,8 @@ class FakeRegistry:
         self.requests[method] += 1
         if self._errors:
             raise self._errors.pop(0)
+        if method in self.refused:
+            raise self.refused[method]
 
     def _written(self, method: str) -> None:
         if self.after:

@@ -134,16 +134,22 @@ class FakeChannel:
 
 
 class FakeLedger:
-    """Intents and effects of one dispatch, in the order they were committed."""
+    """Intents and effects in the order they were committed; each ``intend`` of its own dispatch."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FixedClock | None = None) -> None:
         self.intents: list[Intent] = []
+        self._clock = clock or FixedClock()
+        self._intended: list[tuple[Intent, datetime]] = []
         self.holdout_uses: set[tuple[ModelRef, str, str]] = set()
         self.effects: dict[str, str | None] = {}
         """Key of an effect to the other side's answer; None while nobody knows."""
 
     def intend(self, intents: Sequence[Intent]) -> None:
         self.intents += intents
+        self._intended += [(intent, self._clock.now()) for intent in intents]
+
+    def times_intended(self, intent: Intent, *, since: datetime) -> int:
+        return sum(known == intent and at > since for known, at in self._intended)
 
     def use_holdout(self, model: ModelRef, version: str, sha256: str) -> int:
         self.holdout_uses.add((model, version, sha256))
@@ -209,6 +215,14 @@ class FakeHistory:
 
     def verdict(self, model: ModelRef, version: str) -> Verdict | None:
         return self.verdicts.get((model, version))
+
+    def under_judgement(self, model: ModelRef) -> frozenset[str]:
+        open_ones = {"waiting", "held", "awaiting_approval"}
+        return frozenset(
+            version
+            for (of, version), standing in self.verdicts.items()
+            if of == model and standing.verdict in open_ones
+        )
 
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
         return frozenset(self.rolled_back.get(model, ()))

@@ -15,7 +15,8 @@ def rollback(
     ctx: typer.Context,
     model: options.Model,
     version: Annotated[
-        str | None, typer.Argument(metavar="VERSION", help="Default: the last good one.")
+        str | None,
+        typer.Argument(metavar="VERSION", help="One that was Production. Default: the last good."),
     ] = None,
     *,
     reason: Annotated[str, typer.Option(help="Why; it is written down and told.")] = "",

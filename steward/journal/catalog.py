@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, or_, select
 
 from steward.events import Event, EventType, ModelRef
-from steward.journal import fleet, history, policies, queries
+from steward.journal import fleet, policies, queries, verdicts
 from steward.journal.facets import CHAMPION, EXISTS
 from steward.journal.schema import effects, events, intents, models, observed
 from steward.journal.store import Journal
@@ -158,7 +158,7 @@ def standings(
             known = find_model(connection, model)
             if model not in replicas:
                 replicas[model] = tuple(fleet.live_at(connection, model, now))
-            verdict = history.standing_verdict(connection, model, version)
+            verdict = verdicts.standing_verdict(connection, model, version)
             has_facets = known is not None and bool(version_facets(connection, known, version))
             found[model, version] = Standing(
                 is_known=has_facets or verdict is not None,

@@ -3,24 +3,57 @@
 Called by ``history`` for handlers, and by the API.
 """
 
-from sqlalchemy import Connection, select
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
 
 from steward.events import EventType, ModelRef
 from steward.journal import queries
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import events, is_living, models, observed
 
+MADE_IT = (EventType.PROMOTED, EventType.ROLLED_BACK)
+MOST_CHANGES = 1000
+
 
 def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     """Versions that were Production, latest first."""
-    changes = queries.events_of(connection, model, types=(EventType.CHAMPION_CHANGED,))
+    table = events.c
+    query = (
+        select(table.id, table.type, table.before, table.after, table.caused_by)
+        .where(*queries.of_present(model), table.type.in_((EventType.CHAMPION_CHANGED, *MADE_IT)))
+        .order_by(table.seq.desc())
+        .limit(MOST_CHANGES)
+    )
     present = _observed_champion(connection, model)  # all there is, where it is older than we are
-    found = [present] if present is not None else []
-    for event in reversed(changes):
-        for version in (event.after, event.before):
-            if version is not None and (not found or found[-1] != str(version)):
-                found.append(str(version))
+    found: list[str] = []
+    for version in (present, *_in_their_order(connection.execute(query).all())):
+        if version is not None and found[-1:] != [str(version)]:
+            found.append(str(version))
     return found
+
+
+def _in_their_order(changes: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[Any]:
+    """What each change made Production and what it replaced, given and told latest first.
+
+    Who wrote Production saw what it replaced; the reading that follows only knows what was read
+    before, and a person may have changed it in between.
+    """
+    replaced = {change.id: change.before for change in changes if change.type in MADE_IT}
+    told = set()
+    for change in changes:
+        if change.id not in told:
+            yield from (change.after, replaced.get(change.caused_by), change.before)
+        told.add(change.caused_by)
+
+
+def rolled_back_from(connection: Connection, model: ModelRef) -> frozenset[str]:
+    """Versions that Production was rolled back from."""
+    query = select(events.c.version).where(
+        *queries.of_present(model), events.c.type == EventType.ROLLED_BACK
+    )
+    return frozenset(version for version in connection.execute(query).scalars() if version)
 
 
 def _observed_champion(connection: Connection, model: ModelRef) -> str | None:

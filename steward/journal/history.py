@@ -5,47 +5,17 @@ One object serves one claimed dispatch.
 
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    and_,
-    exists,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
-from steward.journal import approvals, queries, readings, receipts
-from steward.journal.champions import numbers, past_champions
+from steward.journal import approvals, queries, readings
+from steward.journal.champions import numbers, past_champions, rolled_back_from
 from steward.journal.claims import Claimed, hold
-from steward.journal.schema import (
-    SEEN_OWN,
-    SEEN_READ,
-    desired,
-    dispatches,
-    events,
-    pauses,
-)
+from steward.journal.schema import desired, pauses
 from steward.journal.store import Journal, Transaction, retried
+from steward.journal.verdicts import standing_verdict, under_judgement
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
-
-DECISIONS: dict[str, str] = {
-    EventType.HELD: "held",
-    EventType.REJECTED: "rejected",
-    EventType.PROMOTED: "promoted",
-    EventType.ROLLED_BACK: "rolled_back",
-    EventType.APPROVAL_REQUESTED: "awaiting_approval",
-    EventType.APPROVAL_REJECTED: "rejected",
-    EventType.APPROVAL_EXPIRED: "held",
-}
-"""Which event types are decisions, and the verdict each one is."""
-
-JUDGING = ("validate", "promote")
 
 
 class JournalHistory:
@@ -62,8 +32,13 @@ class JournalHistory:
         with self._journal.read() as connection:
             return standing_verdict(connection, model, version)
 
+    def under_judgement(self, model: ModelRef) -> frozenset[str]:
+        with self._journal.read() as connection:
+            return under_judgement(connection, model)
+
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
-        return self._versions_of(model, EventType.ROLLED_BACK)
+        with self._journal.read() as connection:
+            return rolled_back_from(connection, model)
 
     def rejected_by_person(self, model: ModelRef) -> frozenset[str]:
         with self._journal.read() as connection:
@@ -104,139 +79,6 @@ class JournalHistory:
         with self._journal.read() as connection:
             row = pause_of(connection, model)
         return f"paused by {row.actor}: {row.reason}" if row else None
-
-    def _versions_of(self, model: ModelRef, event_type: str) -> frozenset[str]:
-        with self._journal.read() as connection:
-            found = queries.events_of(connection, model, types=(event_type,))
-        return frozenset(event.version for event in found if event.version)
-
-
-def standing_verdict(connection: Connection, model: ModelRef, version: str) -> Verdict | None:
-    """Where a version stands: waiting while it is being judged, else its latest decision."""
-    decided = _latest_decision(connection, model, version)
-    judging = _open_judgement(connection, model, version)
-    if judging and (decided is None or judging.seq > decided.seq):
-        return _waiting(judging)
-    if decided is None:
-        return None
-    event = queries.event_of(decided)
-    if event.type == EventType.CHAMPION_CHANGED and event.seen_by == "self":
-        return _gone_back_to(connection, event)
-    if event.type == EventType.CHAMPION_CHANGED:
-        return Verdict(
-            verdict="promoted",
-            reasons=("made Production in the registry, not by Steward",),
-            code="by_hand",
-            event_id=event.id,
-            at=event.recorded_at,
-        )
-    return Verdict(
-        verdict=DECISIONS[event.type],
-        reasons=tuple(event.data.get("reasons", ())) or (str(event.data.get("reason", "")),),
-        code=str(event.data.get("code", "")),
-        event_id=event.id,
-        policy=event.data.get("policy"),
-        at=event.recorded_at,
-        receipt=receipts.of_event(connection, event.id),
-    )
-
-
-def _gone_back_to(connection: Connection, change: Event) -> Verdict | None:
-    """Production again by a rollback, whatever was said of the version before."""
-    rollback = queries.get_event(connection, change.caused_by or "")
-    if rollback is None:
-        return None
-    reason = str(rollback.data.get("reason") or "")
-    told = f"Production went back to it from version {rollback.before}"
-    return Verdict(
-        verdict="promoted",
-        reasons=(told + (f": {reason}" if reason else ""),),
-        code="rolled_back_to",
-        event_id=rollback.id,
-        policy=rollback.data.get("policy"),
-        at=rollback.recorded_at,
-        receipt=receipts.of_event(connection, rollback.id),
-    )
-
-
-def _waiting(judging: Row[*tuple[Any, ...]]) -> Verdict:
-    reason = "being judged" if judging.note == "new" else judging.note
-    is_dead = judging.state == "dead"
-    if is_dead:
-        reason = f"{judging.handler} failed and waits for an operator's replay: {judging.note}"
-    return Verdict(
-        verdict="waiting",
-        reasons=(reason,),
-        code="dead" if is_dead else "waiting",
-        event_id=judging.event_id,
-        at=judging.recorded_at,
-    )
-
-
-def is_decision() -> ColumnElement[bool]:
-    """Whether an event decides: of requests only Steward's own question, which has a verdict."""
-    return and_(
-        events.c.type.in_(tuple(DECISIONS)),
-        or_(
-            events.c.type != EventType.APPROVAL_REQUESTED,
-            events.c.data["verdict"].as_string().is_not(None),
-        ),
-    )
-
-
-def _latest_decision(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[*tuple[Any, ...]] | None:
-    cause = events.alias()
-    by_rollback = exists().where(
-        cause.c.id == events.c.caused_by, cause.c.type == EventType.ROLLED_BACK
-    )
-    made_champion = and_(
-        events.c.type == EventType.CHAMPION_CHANGED,
-        events.c.after.is_not(None),
-        or_(events.c.seen == SEEN_READ, and_(events.c.seen == SEEN_OWN, by_rollback)),
-    )
-    query = (
-        select(events)
-        .where(
-            events.c.model == model.name,
-            events.c.registry == model.registry,
-            events.c.workspace == model.workspace,
-            events.c.version == version,
-            or_(is_decision(), made_champion),
-        )
-        .order_by(events.c.seq.desc())
-        .limit(1)
-    )
-    return connection.execute(query).first()
-
-
-def _open_judgement(
-    connection: Connection, model: ModelRef, version: str
-) -> Row[*tuple[Any, ...]] | None:
-    query = (
-        select(
-            dispatches.c.note,
-            dispatches.c.event_id,
-            dispatches.c.state,
-            dispatches.c.handler,
-            events.c.seq,
-            events.c.recorded_at,
-        )
-        .join(events, events.c.id == dispatches.c.event_id)
-        .where(
-            events.c.model == model.name,
-            events.c.registry == model.registry,
-            events.c.workspace == model.workspace,
-            events.c.version == version,
-            dispatches.c.handler.in_(JUDGING),
-            dispatches.c.state.in_((*queries.OPEN_STATES, "dead")),
-            events.c.type.in_((EventType.VERSION_CREATED, EventType.VALIDATED)),
-        )
-        .order_by(events.c.seq.desc())
-        .limit(1)
-    )
-    return connection.execute(query).first()
 
 
 def desired_row(connection: Connection, model: ModelRef) -> Row[*tuple[Any, ...]] | None:

@@ -1,7 +1,7 @@
 """Intents and effects (ports.Ledger): committed before something is done to the outside world."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import exists, func, insert, select, update
@@ -10,7 +10,15 @@ from steward.events import ModelRef
 from steward.failpoints import failpoint
 from steward.journal.claims import Claimed, heartbeat, hold
 from steward.journal.observed import ObservedState
-from steward.journal.schema import attempts, dispatches, effects, holdout_uses, intents
+from steward.journal.schema import (
+    attempts,
+    dispatches,
+    effects,
+    holdout_uses,
+    intents,
+    is_living,
+    models,
+)
 from steward.journal.store import Journal, Transaction, insert_or_ignore, retried
 from steward.journal.writing import EventWriter
 from steward.ports import Intent
@@ -77,6 +85,25 @@ class JournalLedger:
                 ~has_ended,
             )
             return intent.value in connection.execute(query).scalars().all()
+
+    def times_intended(self, intent: Intent, *, since: datetime) -> int:
+        work = self._claimed.work
+        query = (
+            select(intents.c.dispatch_id, intents.c.value)
+            .join(models, models.c.id == intents.c.model_id)
+            .join(dispatches, dispatches.c.id == intents.c.dispatch_id)
+            .where(
+                *is_living(intent.model),
+                intents.c.subject == intent.subject,
+                intents.c.facet == intent.facet,
+                intents.c.intended_at > since,
+                dispatches.c.handler == work.handler,
+                dispatches.c.id != work.dispatch_id,
+            )
+        )
+        with self._journal.read() as connection:
+            rows = connection.execute(query).all()
+        return len({row.dispatch_id for row in rows if row.value == intent.value})
 
     @retried
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:

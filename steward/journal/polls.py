@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import or_, select, update
 
 from steward.events import EventType, ModelRef
-from steward.journal.history import is_decision
 from steward.journal.schema import dispatches, events, installation, polls
 from steward.journal.store import Journal, insert_or_ignore
+from steward.journal.verdicts import is_decision
 
 HELD_FOR = timedelta(days=7)
 """How long a version that was held as incomplete is asked for late metrics."""

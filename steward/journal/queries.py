@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from steward.events import Event, ModelRef
 from steward.journal.bulk import chunks
@@ -17,6 +17,7 @@ from steward.journal.schema import (
     deliveries,
     dispatches,
     events,
+    models,
 )
 from steward.journal.walking import newest
 
@@ -162,6 +163,30 @@ def events_of(
         query = query.where(events.c.type.in_(tuple(types)))
     rows = connection.execute(query.order_by(events.c.seq.desc()).limit(limit)).all()
     return [event_of(row) for row in reversed(rows)]
+
+
+def of_present(model: ModelRef) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of the events of the model that a name means now: decisions go by these.
+
+    A model that was deleted and created again begins anew, as its versions do. Where none is alive,
+    the last that had the name is meant.
+    """
+    row = (
+        select(models.c.id)
+        .where(
+            models.c.registry == model.registry,
+            models.c.workspace == model.workspace,
+            models.c.name == model.name,
+        )
+        .order_by(models.c.deleted_at.is_not(None), models.c.id.desc())
+        .limit(1)
+    )
+    return (
+        events.c.model == model.name,
+        events.c.registry == model.registry,
+        events.c.workspace == model.workspace,
+        events.c.model_id == row.scalar_subquery(),
+    )
 
 
 def _of_model(query: Select[Any], model: ModelRef) -> Select[Any]:

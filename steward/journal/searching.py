@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from steward.events import Event
-from steward.journal import catalog, history, past
+from steward.journal import catalog, past, verdicts
 from steward.journal.catalog import KnownModel, of_kind
 from steward.ports import Verdict
 
@@ -56,7 +56,7 @@ def search(
             judgement = judgements.get(version)
             if not wanted.evidence(judgement.data if judgement else {}):
                 continue
-            verdict = history.standing_verdict(connection, known.model, version)
+            verdict = verdicts.standing_verdict(connection, known.model, version)
             if wanted.verdict and (verdict.verdict if verdict else "none") != wanted.verdict:
                 continue
             found.append(FoundVersion(version, everything[version], verdict, judgement))

@@ -13,7 +13,7 @@ from steward.policy.document import Path
 from steward.policy.examination import BETTER, computed_by, wrong_in
 from steward.policy.explain import nearest
 from steward.policy.file import Channel, PolicyFile
-from steward.policy.model import Metric, Policy, Production
+from steward.policy.model import LOOKS_LIKE_PRODUCTION, Metric, Policy, Production
 from steward.policy.require import Require
 
 NO_POLICY = "none"
@@ -172,8 +172,12 @@ def _of_production(production: Production, path: Path) -> Problems:
         if getattr(production, key) == _KEEPS_PREVIOUS:
             text = f"the alias {_KEEPS_PREVIOUS} is kept by Steward on the version before"
             yield (*path, key), text
-    if production.challenger_alias and production.challenger_alias == production.any_alias:
-        text = f"{production.any_alias} is Production's alias; a challenger needs another"
+    challenger = production.challenger_alias
+    if challenger and challenger == production.any_alias:
+        text = f"{challenger} is Production's alias; a challenger needs another"
+        yield (*path, "challenger_alias"), text
+    elif challenger and challenger.lower() in LOOKS_LIKE_PRODUCTION:
+        text = f"the alias {challenger} is read as Production; a challenger needs another"
         yield (*path, "challenger_alias"), text
 
 

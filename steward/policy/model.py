@@ -24,6 +24,9 @@ from steward.policy.require import Number, Require, Stages, TagValue, Text, tag_
 from steward.policy.sandbox import Sandbox
 from steward.policy.section import Section
 
+LOOKS_LIKE_PRODUCTION = frozenset({"champion", "production", "prod", "live", "current"})
+"""Aliases, in small letters, that people read as Production whatever the policy says."""
+
 
 class Mode(StrEnum):
     """How much Steward may do: look, also tell, also change the registry and the replicas."""

@@ -47,6 +47,10 @@ class History(Protocol):
         """The standing verdict; None for a version Steward never judged (history)."""
         ...
 
+    def under_judgement(self, model: ModelRef) -> frozenset[str]:
+        """Versions that something may still make Production: waiting, held, awaiting approval."""
+        ...
+
     def rolled_back_from(self, model: ModelRef) -> frozenset[str]:
         """Versions that Production was rolled back from."""
         ...

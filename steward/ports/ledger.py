@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from steward.events import ModelRef
@@ -30,6 +31,10 @@ class Ledger(Protocol):
 
     def has_intended(self, intent: Intent) -> bool:
         """Whether this dispatch committed that intent before, and stopped before its end."""
+        ...
+
+    def times_intended(self, intent: Intent, *, since: datetime) -> int:
+        """In how many other dispatches of this handler the same was intended since then."""
         ...
 
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from steward.events import EventType, ModelRef
-from steward.journal import deliveries, history, queries, replay
+from steward.journal import deliveries, queries, replay, verdicts
 from steward.journal.filters import EventFilter
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
@@ -149,7 +149,7 @@ class Clinic:
     def verdict(self, version: str) -> tuple[str, str, str]:
         """Verdict, code, reasons."""
         with self.journal.read() as connection:
-            found = history.standing_verdict(connection, self.model, version)
+            found = verdicts.standing_verdict(connection, self.model, version)
         assert found is not None
         return found.verdict, found.code, "; ".join(found.reasons)
 

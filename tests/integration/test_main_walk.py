@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from steward.events import EventType, ModelRef
-from steward.journal import deliveries, history, queries
+from steward.journal import deliveries, queries, verdicts
 from steward.journal.opening import open_journal
 from steward.journal.store import TRANSACTIONS, Journal
 from steward.ports import Hint, Services, Skipped
@@ -71,7 +71,7 @@ class Walk:
 
     def verdict(self, version: str) -> str:
         with self.journal.read() as connection:
-            found = history.standing_verdict(connection, MODEL, version)
+            found = verdicts.standing_verdict(connection, MODEL, version)
         return found.verdict if found else "none"
 
 

@@ -17,7 +17,7 @@ ACTIONS = [
     ("/api/v1/replay", {"filter": {"model": "fraud"}}, 202),
     ("/api/v1/pause", {"model": "fraud"}, 202),
     ("/api/v1/resume", {"model": "fraud"}, 409),
-    ("/api/v1/models/fraud/rollback", {"version": "1"}, 202),
+    ("/api/v1/models/fraud/rollback", {"version": "1"}, 409),
 ]
 
 

@@ -321,12 +321,14 @@ def test_a_rollback_is_journalled_with_its_actor(here: Receiver):
         ({}, "no_earlier_production"),
         ({"version": "9"}, "unknown_version"),
         ({"version": "1"}, "already_production"),
+        ({"version": "2"}, "never_production"),
     ],
 )
 def test_a_rollback_that_cannot_be_is_refused_at_once(
     here: Receiver, body: dict[str, str], code: str
 ):
     promote(here, "1")
+    here.deliver(created("2"))
 
     answer = here.client.post("/api/v1/models/fraud/rollback", json=body)
 

@@ -21,6 +21,7 @@ from steward.journal import claims, deliveries, dispatches, queries
 from steward.journal.claims import Claimed
 from steward.journal.deliveries import Delivery, News, Receipt
 from steward.journal.migrate import upgrade
+from steward.journal.observed import ObservedState
 from steward.journal.routing import Routing
 from steward.journal.schema import attempts, metadata
 from steward.journal.schema import deliveries as deliveries_table
@@ -140,10 +141,13 @@ def happened(
     model: ModelRef | None = FRAUD,
     version: str | None = None,
 ) -> list[Hint]:
-    """Journal one event of Steward's own and its dispatches."""
+    """Journal one event of Steward's own, of a model that it knows, and its dispatches."""
     with journal.write() as transaction:
         writer = EventWriter(journal, transaction)
-        writer.add(NewEvent(type, model, version), seen=0)
+        state = ObservedState(transaction, writer)
+        state.lock_models([model] if model else [])
+        model_id = state.model_id(model) if model else None
+        writer.add(NewEvent(type, model, version), seen=0, model_id=model_id)
         writer.flush()
     return transaction.hints
 

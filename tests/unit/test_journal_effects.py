@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from steward.journal.ledger import JournalLedger
 from steward.journal.schema import effects, intents
 from steward.journal.store import Journal
 from steward.ports import Intent
+from tests.fakes import FixedClock
 from tests.unit.journal_support import (
     FRAUD,
     claimed,
@@ -94,3 +96,27 @@ def test_a_holdout_counts_each_version_that_it_decided_on_once(
 
     assert counts == [1, 2, 2, 3]
     assert ledger.use_holdout(FRAUD, "3", "b" * 64) == 1
+
+
+def test_the_same_intent_is_counted_once_a_dispatch_of_this_handler_and_since_when_one_asks(
+    journal: Journal, clock: FixedClock
+) -> None:
+    begun = clock.at
+    intent, other = (Intent(FRAUD, "", "alias:challenger", version) for version in ("2", "3"))
+
+    def ledger_of(kind: str) -> JournalLedger:
+        return JournalLedger(journal, claimed(journal, dispatched(journal, kind)))
+
+    for intended in (intent, intent, other):
+        clock.advance(60)
+        one = ledger_of("work.free")
+        one.intend([intended])
+        one.intend([intended])  # it looked again
+    ledger_of("work.told").intend([intent])
+    last = ledger_of("work.free")
+    last.intend([intent])
+
+    assert last.times_intended(intent, since=begun) == 2
+    assert last.times_intended(other, since=begun) == 1
+    assert last.times_intended(intent, since=begun + timedelta(seconds=90)) == 1
+    assert last.times_intended(Intent(FRAUD, "", "alias:challenger", None), since=begun) == 0

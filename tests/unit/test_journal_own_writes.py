@@ -2,9 +2,9 @@
 
 from steward.events import EventType, NewEvent
 from steward.journal import dispatches, readings
-from steward.journal.history import standing_verdict
 from steward.journal.ledger import JournalLedger
 from steward.journal.store import Journal
+from steward.journal.verdicts import standing_verdict
 from steward.ports import Done, Intent
 from tests.fakes import FixedClock
 from tests.unit.journal_support import (

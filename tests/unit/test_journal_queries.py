@@ -11,6 +11,7 @@ from steward.journal import (
     audit,
     commands,
     deliveries,
+    departures,
     dispatches,
     fleet,
     queries,
@@ -179,16 +180,129 @@ def test_a_version_waits_while_it_is_judged_and_then_stands_where_it_was_put(
     assert standing.reasons == ("0.01 better",)
 
 
-def test_champions_are_the_present_one_and_those_before(
+def champion_is(journal: Journal, version: str, *facts: NewEvent) -> None:
+    """Production was read, by a handler that also recorded these facts."""
+    mine = claimed(journal, dispatched(journal, "work.free"))
+    read = readings.look(journal, FRAUD).reading("", "champion", version)
+    dispatches.record(journal, mine, Done(events=facts, readings=(read,)))
+
+
+def test_champions_are_the_present_one_and_those_before(journal: Journal) -> None:
+    history = history_of(journal)
+    for version in ("1", "2", "1"):
+        champion_is(journal, version)
+
+    assert history.champions(FRAUD) == ["1", "2", "1"]
+
+
+def test_what_a_promotion_replaced_was_production_though_nobody_had_read_it(
+    journal: Journal,
+) -> None:
+    history = history_of(journal)
+    champion_is(journal, "1")  # a person makes 2 Production, which nobody reads
+    promoted = NewEvent("model_version.promoted", FRAUD, "3", before="2", after="3")
+
+    champion_is(journal, "3", promoted)
+
+    assert history.champions(FRAUD) == ["3", "2", "1"]
+
+
+def test_what_a_rollback_left_was_production_though_nobody_had_read_it(journal: Journal) -> None:
+    history = history_of(journal)
+    champion_is(journal, "1")  # a person makes 2 Production, which nobody reads
+    rolled_back = NewEvent("model_version.rolled_back", FRAUD, "2", before="2", after="1")
+
+    champion_is(journal, "1", rolled_back)  # no change of what was known
+
+    assert history.champions(FRAUD) == ["1", "2", "1"]
+
+
+def decide(journal: Journal, clock: FixedClock, *types: str) -> None:
+    """Version 5 is registered and these decisions are made of it."""
+    created = version_created("5", at=clock.at, id=f"d-{types}")
+    _, [hint] = deliveries.record(journal, [created])
+    facts = tuple(NewEvent(kind, data={"verdict": "so", "reasons": ["so"]}) for kind in types)
+    finish(journal, hint.dispatch_id, Done(events=facts))
+
+
+def test_a_model_that_was_created_again_has_none_of_the_past_of_its_name(
     journal: Journal, clock: FixedClock
 ) -> None:
     history = history_of(journal)
-    for version in ("1", "2", "1"):
-        mine = claimed(journal, dispatched(journal, "work.free"))
-        read = readings.look(journal, FRAUD).reading("", "champion", version)
-        dispatches.record(journal, mine, Done(readings=(read,)))
+    for version in ("1", "2", "3"):
+        champion_is(journal, version)
+    decide(journal, clock, "promotion.held", "model_version.rolled_back")
+    before = history.verdict(FRAUD, "5"), history.rolled_back_from(FRAUD)
 
-    assert history.champions(FRAUD) == ["1", "2", "1"]
+    departures.record_gone(journal, readings.look(journal, FRAUD))
+    when_gone = history.verdict(FRAUD, "5")
+    champion_is(journal, "1")
+
+    assert before[0] is not None
+    assert (before[0].verdict, before[1]) == ("rolled_back", frozenset({"5"}))
+    assert when_gone == before[0]  # an account of it can still be asked for
+    assert history.champions(FRAUD) == ["1"]
+    assert history.verdict(FRAUD, "5") is None
+    assert history.rolled_back_from(FRAUD) == frozenset()
+
+
+def test_under_judgement_is_every_version_whose_standing_verdict_is_open(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    words: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
+        "1": (("promotion.held", {}),),
+        "2": (("promotion.held", {}), ("model_version.rejected", {})),
+        "3": (("model_version.rejected", {}), ("approval.requested", {"verdict": "asked"})),
+        "4": (("model_version.rejected", {}), ("approval.requested", {})),  # by a person
+        "5": (("approval.expired", {}),),
+        "6": (("promotion.held", {}), ("model_version.promoted", {})),
+        "7": (),
+        "8": (("model_version.rejected", {}),),
+    }
+    for number, said in words.items():
+        created = version_created(number, at=clock.at, id=f"d{number}")
+        _, [hint] = deliveries.record(journal, [created])
+        facts = tuple(NewEvent(kind, data=told) for kind, told in said)
+        finish(journal, hint.dispatch_id, Done(events=facts))
+    happened(journal, "model_version.validated", version="8")  # judged anew, and not done
+    _, [hint] = deliveries.record(journal, [version_created("9", at=clock.at, id="d9")])
+    dispatches.fail(journal, claimed(journal, hint.dispatch_id), "x", retry_in_seconds=None)
+    finish(journal, dispatched(journal, "work.free", version="1"))
+
+    found = history.under_judgement(FRAUD)
+
+    assert found == {"1", "3", "5", "8", "9"}
+    standing = {number: history.verdict(FRAUD, number) for number in (*words, "9")}
+    verdicts = {number: each.verdict for number, each in standing.items() if each}
+    assert found == {
+        number for number, verdict in verdicts.items() if verdict not in ("rejected", "promoted")
+    }
+
+
+def test_a_model_that_was_created_again_has_nothing_under_judgement(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    decide(journal, clock, "promotion.held")
+
+    departures.record_gone(journal, readings.look(journal, FRAUD))
+    champion_is(journal, "1")
+
+    assert history.under_judgement(FRAUD) == frozenset()
+
+
+def test_what_waits_for_an_operator_of_a_model_that_is_gone_judges_nothing_of_the_next(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    _, [hint] = deliveries.record(journal, [version_created("5", at=clock.at, id="d1")])
+    dispatches.fail(journal, claimed(journal, hint.dispatch_id), "x", retry_in_seconds=None)
+    departures.record_gone(journal, readings.look(journal, FRAUD))
+
+    champion_is(journal, "1")
+
+    assert history.verdict(FRAUD, "5") is None
 
 
 def test_the_numbers_that_promotions_gave_the_latest_of_each_version(

@@ -9,7 +9,7 @@ import pytest
 
 from steward.errors import LeaseLostError
 from steward.events import ModelRef, NewEvent
-from steward.journal import claims, dispatches, history, policies, receipts
+from steward.journal import claims, dispatches, policies, receipts, verdicts
 from steward.journal.receipts import Kept
 from steward.journal.schema import events as events_table
 from steward.journal.store import TRANSACTIONS, Journal, retried
@@ -159,7 +159,7 @@ def test_the_standing_verdict_names_its_receipt(journal: Journal):
     decided(journal)
 
     with journal.read() as connection:
-        verdict = history.standing_verdict(connection, FRAUD, "1")
+        verdict = verdicts.standing_verdict(connection, FRAUD, "1")
 
     assert verdict is not None
     assert verdict.receipt == kept(journal)[0].hash

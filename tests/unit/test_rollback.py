@@ -121,6 +121,20 @@ def test_what_cannot_be_gone_back_to_is_said(to: str, reason: str):
     assert w.run(rollback, asked(w, to=to)) == Skipped(reason)
 
 
+def test_it_is_no_way_past_the_gates():
+    w = three_champions(World())
+    w.register(0.5)
+    w.history.verdicts[MODEL, "4"] = Verdict("held", ("below the minimum",))
+
+    outcome = w.run(rollback, asked(w, to="4"))
+
+    assert w.stages()["3"] == "Production"
+    assert outcome == Skipped(
+        "version 4 never was Production, as far as the journal knows; to make it Production by the "
+        "gates: steward promote fraud 4"
+    )
+
+
 def test_with_nothing_to_go_back_to_it_says_so():
     w = World()
     w.register_champion(0.9)

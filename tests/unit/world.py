@@ -43,7 +43,7 @@ class World:
     def __post_init__(self) -> None:
         self.registry = FakeRegistry(self.clock)
         self.fleet = FakeFleet()
-        self.ledger = FakeLedger()
+        self.ledger = FakeLedger(self.clock)
         self.history = FakeHistory(self.clock)
 
     def register(self, auc: float | None = 0.9, **more: Any) -> VersionInfo:

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from handlers.approvals import Said, count, read, why_not
 from steward.events import Event, EventType, ModelRef
-from steward.journal import approvals, catalog, history
+from steward.journal import approvals, catalog, verdicts
 from steward.journal.audit import Role
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import EXISTS
@@ -56,7 +56,7 @@ class _Subject:
             self.policy: Policy = catalog.governing(connection, self.known)
             self.said: Said = read(approvals.said(connection, self.known.model, version))
             self.is_rejected = version in approvals.rejected(connection, self.known.model)
-            self.verdict: Verdict | None = history.standing_verdict(
+            self.verdict: Verdict | None = verdicts.standing_verdict(
                 connection, self.known.model, version
             )
         if self.known.production == version:
@@ -214,7 +214,7 @@ def list_approvals(room: ThisRoom, caller: ThisCaller) -> dict[str, Any]:
             if model is None or version is None or not caller.may_read(model.name):
                 continue
             said = read(approvals.said(connection, model, version))
-            standing = history.standing_verdict(connection, model, version)
+            standing = verdicts.standing_verdict(connection, model, version)
             is_last = said.question is not None and said.question.id == question.id
             known = catalog.find_model(connection, model) if is_last else None
             if known and _is_open(standing, question):

@@ -126,11 +126,18 @@ def _check_target(room: Room, known: KnownModel, version: str | None) -> None:
                 409,
                 "no_earlier_production",
                 f"{name} had no Production before {known.production or 'now'} that the journal "
-                "knows of; name a version.",
+                f"knows of. To make another version Production: steward promote {name} VERSION.",
             )
     elif not facets.get(EXISTS):
         raise ProblemError(409, "unknown_version", f"{name} has no version {version}.")
     elif version == known.production:
         raise ProblemError(
             409, "already_production", f"Version {version} of {name} is Production already."
+        )
+    elif version not in past:
+        raise ProblemError(
+            409,
+            "never_production",
+            f"Version {version} of {name} never was Production, as far as the journal knows. To "
+            f"make it Production by the gates: steward promote {name} {version}.",
         )

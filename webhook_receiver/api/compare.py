@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from steward.journal import history
+from steward.journal import verdicts
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.lineage import read_origin
 from webhook_receiver.api.models import EXAMPLE_VERDICT, ThisPlace, find_model, verdict_of
@@ -54,8 +54,8 @@ def compare(
     known = find_model(room, caller, place.model(name))
     with room.journal.read() as connection:
         origins = [read_origin(connection, known, version) for version in chosen]
-        verdicts = [
-            history.standing_verdict(connection, known.model, version) for version in chosen
+        standing = [
+            verdicts.standing_verdict(connection, known.model, version) for version in chosen
         ]
     return {
         "model": known.model.name,
@@ -68,7 +68,7 @@ def compare(
                 "environment_note": origin["environment_note"],
                 "cut": origin["cut"],
             }
-            for version, verdict, origin in zip(chosen, verdicts, origins, strict=True)
+            for version, verdict, origin in zip(chosen, standing, origins, strict=True)
         ],
         "groups": side_by_side(origins),
     }

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from steward.events import Event, EventType
-from steward.journal import catalog, history, past, queries
+from steward.journal import catalog, past, queries, verdicts
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import STAGE
 from steward.journal.past import Snapshot
@@ -70,7 +70,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         dispatches = queries.dispatches_of(connection, [event.id for event in told])
         steps = _steps(connection, told, dispatches, moment)
         policy = catalog.governing(connection, known)
-        verdict = history.standing_verdict(connection, known.model, version)
+        verdict = verdicts.standing_verdict(connection, known.model, version)
     then = None
     if moment and production:
         then = _production_then(production, version, moment) | {

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Query
 
 from steward.events import EventType, ModelRef
-from steward.journal import catalog, champions, history, queries
+from steward.journal import catalog, champions, history, queries, verdicts
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.policy import Mode, Policy
@@ -94,7 +94,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
         versions = catalog.versions_of(connection, known)
         shown = list(versions.items())[:SHOWN_VERSIONS]
         decisions = queries.events_of(
-            connection, known.model, types=tuple(history.DECISIONS), limit=SHOWN_EVENTS
+            connection, known.model, types=tuple(verdicts.DECISIONS), limit=SHOWN_EVENTS
         )
         document = _model(known, history.pause_of(connection, known.model)) | {
             "policy": policy_of(room, catalog.governing(connection, known)),
@@ -105,7 +105,7 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
                     "stage": facets.get(STAGE, "None"),
                     "aliases": aliases_of(known, version),
                     "verdict": verdict_of(
-                        history.standing_verdict(connection, known.model, version)
+                        verdicts.standing_verdict(connection, known.model, version)
                     ),
                 }
                 for version, facets in shown
@@ -146,7 +146,7 @@ def show_version(
             raise unknown_version(known.model, version)
         judged = (EventType.VALIDATED, EventType.HELD, EventType.REJECTED)
         evidence = catalog.latest_event(connection, known.model, version, judged)
-        verdict = history.standing_verdict(connection, known.model, version)
+        verdict = verdicts.standing_verdict(connection, known.model, version)
     return {
         "model": known.model.name,
         "registry": known.model.registry,

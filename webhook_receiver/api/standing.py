@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from steward.events import Event, EventType
-from steward.journal.history import DECISIONS, JUDGING
+from steward.journal.verdicts import DECISIONS, JUDGING
 
 Rows = Mapping[str, list[Any]]
 """Dispatches by event, or attempts by dispatch: rows of the journal."""
