@@ -68,9 +68,10 @@ def conclude(
     """Better, not better, or too little to tell.
 
     Better: the difference, rounded to nine places, reaches ``margin`` (inclusive, as decimals, so
-    0.82 beats 0.80 by 0.02), its one-sided lower bound at ``confidence`` is above zero, its
-    standard error is at most ``max_se`` (half the margin; without a positive margin, any), and each
-    class has ``min_per_class`` rows. Not better: it plainly falls short. Else inconclusive.
+    0.82 beats 0.80 by 0.02), its one-sided lower bound at ``confidence`` is above zero, and each
+    class has ``min_per_class`` rows. Its standard error is at most ``max_se`` (half the margin;
+    without a positive margin, any), or else the lower bound itself reaches the margin. Not better:
+    it plainly falls short. Else inconclusive.
 
     Raises ValueError where the comparison was made at another confidence.
     """
@@ -81,9 +82,10 @@ def conclude(
     if measured is None:
         return Conclusion("inconclusive", (comparison.problem or "nothing was measured",))
     delta, lower, se = measured.delta, measured.lower, measured.se
+    allowed = None if lower >= wanted else _allowed(wanted, max_se)
     if delta == 0 and se == 0:
         return Conclusion("not_better", ("no difference: both rank every row alike",))
-    doubts = tuple(_doubts(comparison, se, _allowed(wanted, max_se), min_per_class))
+    doubts = tuple(_doubts(comparison, se, allowed, min_per_class))
     if doubts:
         return _doubtful(comparison, measured, wanted, doubts, min_per_class)
     if delta < wanted:

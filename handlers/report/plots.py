@@ -62,8 +62,9 @@ def plot_of_difference(found: Comparison, margin: float | None) -> Plot | None:
     return Plot(
         "Difference to Production",
         f"The dot is the measured difference in {found.metric}, the bar its two-sided {percent}% "
-        "interval, the upright stroke its one-sided lower bound. Surely better: the dot reaches "
-        "the margin, and the stroke lies to the right of 0.",
+        "interval, the upright stroke its one-sided lower bound. Better: the dot reaches the "
+        "margin, the stroke lies to the right of 0, and the bar is short enough or the stroke "
+        "reaches the margin too.",
         f"The difference is {delta:.4g}, its interval {low:.4g} to {high:.4g}, "
         f"its lower bound {lower:.4g}{asked}.",
         drawn(paint, height=1.7),

@@ -73,11 +73,19 @@ def test_without_a_margin_the_lower_bound_alone_decides():
 
 
 def test_a_policy_may_allow_more_uncertainty_and_ask_for_more_rows():
-    unsure = comparison(0.06, 0.02)
+    unsure = comparison(0.05, 0.02)
 
     assert conclude(unsure, MARGIN, 0.95).ruling == "inconclusive"
     assert conclude(unsure, MARGIN, 0.95, max_se=0.02).ruling == "better"
     assert conclude(unsure, MARGIN, 0.95, 0.02, min_per_class=201).ruling == "inconclusive"
+
+
+def test_what_surely_reaches_the_margin_is_better_however_uncertain_by_how_much():
+    far, near = comparison(0.15, 0.011), comparison(0.037, 0.011)
+
+    assert conclude(far, MARGIN, 0.95).ruling == "better"
+    assert conclude(near, MARGIN, 0.95).ruling == "inconclusive"
+    assert conclude(far, MARGIN, 0.95, min_per_class=201).ruling == "inconclusive"
 
 
 def test_several_doubts_are_all_told():
