@@ -59,6 +59,12 @@ class Ports:
             if self._claim(port, LOOPBACK):
                 return port
 
+    def release(self) -> None:
+        """Let others choose them; the end of the process does the same."""
+        for lock in self._locks.values():
+            os.close(lock)
+        self._locks.clear()
+
     def _claim(self, port: int, host: str) -> bool:
         if port in self._locks or not _is_free(port, host):
             return False

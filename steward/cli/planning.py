@@ -1,9 +1,11 @@
 """Turns what was asked of `steward up` into a plan: addresses, secrets, environments, journal."""
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from steward import broker_url
 from steward.cli import stack
@@ -15,6 +17,9 @@ from steward.journal.routing import Routing
 from steward.policy import PolicySet
 from steward.policy.installed import policies_in_force
 from steward.settings import Settings, load_settings
+
+PORTS = "ports.json"
+"""In the data directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +40,22 @@ class Wish:
 
 def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
     """Choose addresses, secrets and environments."""
-    ports = Ports()
-    receiver = ports.take(wish.port, stack.RECEIVER_PORT, "the receiver", host=wish.host)
+    ports, kept = Ports(), _Kept.read(wish.data_dir)
+    receiver = ports.take(wish.port, kept.receiver, "the receiver", host=wish.host)
     external = None if wish.own_mlflow else settings.mlflow_tracking_uri
-    kept = _kept_mlflow(wish.data_dir)
-    if external and kept and external.rstrip("/") == kept.url and ports.is_free(kept.port):
+    if external and kept.is_its_mlflow(external) and ports.is_free(kept.mlflow or 0):
         external = None  # the line that the last start told people to export: it is ours
-    mlflow = None
-    if not external:
-        default = kept.port if kept else stack.MLFLOW_PORT  # notebooks know the last address
-        mlflow = ports.take(wish.mlflow_port, default, "MLflow")
-        (wish.data_dir / "mlflow").mkdir(exist_ok=True)
-        (wish.data_dir / "mlflow" / "port").write_text(f"{mlflow}\n", encoding="utf-8")
     if external and wish.mlflow_port:
         raise ConfigurationError(
             f"--mlflow-port was given, but MLFLOW_TRACKING_URI={external} is set and used."
         )
-    replicas, asked, default = [], wish.replica_port, stack.REPLICA_PORT
-    for model in wish.serve:
-        for _ in range(wish.replicas):
-            port = ports.take(asked, default, f"a replica of {model}")
-            asked, default = (None if asked is None else port + 1), port + 1
-            replicas.append((model, port))
+    mlflow = None
+    if not external:
+        mlflow = ports.take(wish.mlflow_port, kept.mlflow or stack.MLFLOW_PORT, "MLflow")
+        (wish.data_dir / "mlflow").mkdir(exist_ok=True)
+    replicas = _replicas(wish, ports, kept.replica)
+    first = replicas[0][1] if replicas else kept.replica
+    _Kept(receiver, mlflow or kept.mlflow, first).write(wish.data_dir)
     if settings.broker_url:
         broker_url.read(settings.broker_url)  # a wrong one stops us here, before anything runs
     broker_port = None if settings.broker_url else ports.any()
@@ -71,27 +70,44 @@ def make_plan(wish: Wish, settings: Settings) -> tuple[stack.Plan, Ports]:
         broker_url=settings.broker_url or f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
         broker_port=broker_port,
         broker_password=password,
-        replicas=tuple(replicas),
+        replicas=replicas,
         health_ports={name: ports.any() for name in names},
         environment={},
     )
     return _with_environment(plan, wish, settings), ports
 
 
+def _replicas(wish: Wish, ports: Ports, default: int) -> tuple[tuple[str, int], ...]:
+    """Model and port of each, one port after the other."""
+    taken, asked = [], wish.replica_port
+    for model in (model for model in wish.serve for _ in range(wish.replicas)):
+        port = ports.take(asked, default, f"a replica of {model}")
+        asked, default = (None if asked is None else port + 1), port + 1
+        taken.append((model, port))
+    return tuple(taken)
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """Where this data directory's own MLflow listened the last time."""
+    """Ports of the last start: links that were sent, notebooks and clients know them."""
 
-    port: int
+    receiver: int = stack.RECEIVER_PORT
+    mlflow: int | None = None
+    replica: int = stack.REPLICA_PORT
 
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+    @classmethod
+    def read(cls, data_dir: Path) -> Self:
+        """The defaults, where this is the first start."""
+        file = data_dir / PORTS
+        return cls(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else cls()
 
+    def write(self, data_dir: Path) -> None:
+        (data_dir / PORTS).write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
-def _kept_mlflow(data_dir: Path) -> _Kept | None:
-    file = data_dir / "mlflow" / "port"
-    return _Kept(int(file.read_text(encoding="utf-8"))) if file.exists() else None
+    def is_its_mlflow(self, address: str) -> bool:
+        """Whether an address is that of this stack's own MLflow."""
+        is_kept = self.mlflow is not None
+        return is_kept and address.rstrip("/") == f"http://{LOOPBACK}:{self.mlflow}"
 
 
 def _with_environment(plan: stack.Plan, wish: Wish, settings: Settings) -> stack.Plan:

@@ -24,8 +24,8 @@ def settings(tmp_path: Path, uri: str | None = None) -> Settings:
 
 def test_the_address_it_told_people_to_export_is_its_own_mlflow(tmp_path: Path):
     port = free_port()
-    (tmp_path / "mlflow").mkdir()
-    (tmp_path / "mlflow" / "port").write_text(f"{port}\n")  # what an earlier start left
+    _, ports = make_plan(Wish(tmp_path, mlflow_port=port), settings(tmp_path))
+    ports.release()
 
     plan, _ = make_plan(Wish(tmp_path), settings(tmp_path, f"http://127.0.0.1:{port}"))
 
@@ -40,6 +40,26 @@ def test_another_address_is_somebody_elses_mlflow(tmp_path: Path):
 
     assert (plan.mlflow_url, plan.mlflow_port) == ("https://mlflow.example.com", None)
     assert plan.environment["STEWARD_BUILT_IN_POLICY"] is None
+
+
+def test_a_second_start_listens_where_the_first_one_did(tmp_path: Path):
+    first, ports = make_plan(
+        Wish(tmp_path, port=free_port(), replica_port=free_port(), serve=("fraud",)),
+        settings(tmp_path),
+    )
+    ports.release()
+
+    again, _ = make_plan(Wish(tmp_path, serve=("fraud",)), settings(tmp_path))
+
+    assert again.receiver_url == first.receiver_url
+    assert again.replicas == first.replicas
+    assert again.mlflow_url == first.mlflow_url
+
+
+def test_at_a_first_start_an_address_that_does_not_answer_is_not_ours(tmp_path: Path):
+    plan, _ = make_plan(Wish(tmp_path), settings(tmp_path, "http://127.0.0.1:5000"))
+
+    assert plan.mlflow_port is None
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path, taken: int):
