@@ -85,20 +85,17 @@ def examined_of(
     fairness = policy.checks.fairness if policy.checks else None
     attributes = {*_holdout(policy).sensitive, *([fairness.attribute] if fairness else [])}
     frame = rows.holdout.frame
-    reference = None
-    if rows.reference is not None:
-        held = rows.reference.frame
-        reference = held[[column for column in scored.features.columns if column in held.columns]]
     return Examined(
         model=candidate.model.name,
         task=scored.task,
         candidate=scored.handle,
         champion=champion.handle if champion else None,
         features=scored.features,
+        champion_features=champion.features if champion else None,
         labels=scored.labels,
         scores=scored.scores,
         champion_scores=champion.scores if champion and same_classes(scored, champion) else None,
-        reference=reference,
+        reference=rows.reference.frame if rows.reference else None,
         sensitive={name: frame[name].tolist() for name in attributes if name in frame.columns},
         running=_running(scored.handle.libraries),
     )

@@ -44,9 +44,11 @@ class Handle:
 class Examined:
     """One version under examination. None is "could not be had", never "is fine".
 
-    ``labels``: ``(n,)``, classes as numbers 0 to k-1 (see ``encode_labels``), 1 is the positive
-    one; ``scores`` and ``champion_scores``: what each ``predict`` answered on ``features``;
-    ``reference``: the candidate's training data, or what drift is measured against;
+    ``features``: the candidate's columns of the holdout, and ``champion_features``: the champion's,
+    of the same rows; ``labels``: ``(n,)``, classes as numbers 0 to k-1 (see ``encode_labels``), 1
+    is the positive one; ``scores`` and ``champion_scores``: what each ``predict`` answered on its
+    own columns; ``reference``: every column of the candidate's training data, or of what drift is
+    measured against;
     ``sensitive``: attribute -> ``(n,)``, the groups of fairness, which need not be features;
     ``running``: name -> version of the libraries here.
     """
@@ -56,6 +58,7 @@ class Examined:
     candidate: Handle
     champion: Handle | None = None
     features: pd.DataFrame | None = None
+    champion_features: pd.DataFrame | None = None
     labels: Array | None = None
     scores: Array | None = None
     champion_scores: Array | None = None

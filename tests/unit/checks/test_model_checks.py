@@ -75,14 +75,14 @@ def test_times_that_say_nothing_are_an_error(times):
 def test_both_models_are_timed_in_turns_and_none_is_always_first():
     calls = []
 
-    def stopwatch(name):
-        def time(_features, rounds):
+    def timed(name):
+        def time(rounds):
             calls.append(name)
             return [1.0] * rounds
 
         return time
 
-    times = measure_in_turns(stopwatch("new"), stopwatch("old"), pd.DataFrame(), 4)
+    times = measure_in_turns(timed("new"), timed("old"), 4)
 
     assert calls[2:] == ["new", "old", "old", "new", "new", "old", "old", "new"]
     assert [len(side) for side in times] == [4, 4]

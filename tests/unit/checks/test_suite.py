@@ -61,6 +61,7 @@ def examined():
         candidate=handle(predict),
         champion=handle(predict, "1"),
         features=holdout,
+        champion_features=holdout,
         labels=labels[1::2],
         scores=predict(holdout),
         reference=features[::2],
@@ -113,6 +114,67 @@ def test_what_could_not_be_had_is_an_error_in_every_check():
 
     assert {result.status for result in results if result.name != "schema"} == {"error"}
     assert worst(results) == "error"
+
+
+def timed_on(columns):
+    """A stopwatch of a model that reads these columns, and refuses rows without them."""
+
+    def time(frame, rounds):
+        return [float(len(frame[columns]))] * rounds
+
+    return time
+
+
+def test_each_model_is_timed_on_its_own_columns(examined):
+    other = replace(
+        examined,
+        candidate=replace(examined.candidate, time=timed_on(["mean radius"])),
+        champion=replace(examined.champion, time=timed_on(["mean radius", "mean texture"])),
+        features=examined.features[["mean radius"]],
+    )
+
+    results = {result.name: result for result in run_suite(other, Suite(latency=LatencyLimits()))}
+
+    assert results["latency.median_ratio"].status == "pass", results["latency.median_ratio"]
+    assert results["latency.p99_ratio"].status == "pass"
+
+
+def test_a_champion_whose_columns_could_not_be_had_is_not_timed_on_others(examined):
+    lacking = replace(examined, champion_features=None)
+
+    results = {result.name: result for result in run_suite(lacking, Suite(latency=LatencyLimits()))}
+
+    assert results["latency"].status == "error"
+    assert "the champion's columns of the holdout could not be had" in results["latency"].detail
+
+
+def test_a_column_that_the_version_does_not_read_is_no_drift(examined):
+    reads_one = replace(
+        examined,
+        candidate=replace(examined.candidate, inputs=(Column("mean radius", "double"),)),
+        features=examined.features[["mean radius"]],
+    )
+    limits = DriftLimits(min_rows=50, columns=("mean radius", "mean texture", "age"))
+
+    results = {result.name: result for result in run_suite(reads_one, Suite(drift=limits))}
+
+    assert results["drift.mean radius"].status == "pass"
+    assert results["drift.mean texture"].status == "skip"
+    assert "does not read this column" in results["drift.mean texture"].detail
+    assert results["drift.age"].detail == "is missing in the reference rows"
+
+
+def test_without_a_signature_a_column_that_the_holdout_lacks_is_an_error(examined):
+    unsigned = replace(
+        examined,
+        candidate=replace(examined.candidate, inputs=None),
+        features=examined.features[["mean radius"]],
+    )
+    limits = DriftLimits(min_rows=50, columns=("mean texture",))
+
+    results = {result.name: result for result in run_suite(unsigned, Suite(drift=limits))}
+
+    assert results["drift.mean texture"].status == "error"
 
 
 def test_a_model_that_dies_in_one_check_spoils_no_other(examined):
