@@ -3,9 +3,11 @@
 Called by the suite. A pickled or skops-saved estimator is read by the library's code of today.
 """
 
+import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 
 from handlers.checks import CheckResult, Status
 
@@ -20,6 +22,20 @@ class EnvironmentLimits:
     libraries: frozenset[str] | None = frozenset(
         {"scikit-learn", "xgboost", "lightgbm", "catboost", "torch", "tensorflow", "skops"}
     )
+
+
+def installed_here(recorded: Iterable[str]) -> dict[str, str]:
+    """The versions here of Python and of the named libraries, as far as they are installed.
+
+    They are this process's, which the sandbox's child shares.
+    """
+    here = {"python": platform.python_version()}
+    for name in recorded:
+        try:
+            here[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return here
 
 
 def check_environment(

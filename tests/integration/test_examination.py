@@ -302,6 +302,24 @@ def test_a_version_that_drops_a_column_is_timed_beside_one_that_reads_it(clinic:
     assert clinic.verdict(second)[0] == "promoted", clinic.verdict(second)
 
 
+def test_a_new_required_column_that_the_holdout_lacks_is_rejected_by_the_schema(
+    clinic: Clinic,
+) -> None:
+    clinic.register(POOR)
+    clinic.train = clinic.train.assign(extra_score=0.5)
+
+    version = clinic.register(GOOD, columns=[*COLUMNS, "extra_score"])
+
+    verdict, code, reasons = clinic.verdict(version)
+    assert (verdict, code) == ("rejected", "check_failed"), reasons
+    assert "schema: new required column extra_score" in reasons
+    statuses = {one["name"]: one["status"] for one in clinic.explained(version)["checks"]}
+    assert statuses == {"schema": "fail", "environment": "pass", "scoring": "error"}
+    page = clinic.report(version)
+    assert "Failed: 1 check, schema. Could not be made: 1 check, scoring." in page.words
+    assert "Sandbox level L" in page.words
+
+
 @pytest.mark.parametrize("clinic", [{"is_training": True}], indirect=True)
 def test_a_version_is_not_judged_on_what_it_was_trained_on(clinic: Clinic) -> None:
     version = clinic.register(GOOD)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -22,7 +23,7 @@ from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.own import OwnCheck, find_own, run_own
 from handlers.checks.robustness import RobustnessLimits
-from handlers.checks.suite import Suite, run_suite
+from handlers.checks.suite import Suite, judge_facts, run_suite
 from steward.errors import PermanentError, TransientError
 from steward.ports import Column
 
@@ -104,15 +105,37 @@ def test_a_model_that_refuses_gaps_cannot_be_robust_against_them(examined):
 
 
 def test_results_are_json(examined):
-    text = json.dumps([result.as_dict() for result in run_suite(examined, EVERYTHING)])
+    facts = judge_facts(examined.candidate, examined.champion, EVERYTHING)
+    text = json.dumps([one.as_dict() for one in (*facts, *run_suite(examined, EVERYTHING))])
 
-    assert json.loads(text)[0]["name"] == "schema"
+    assert [one["name"] for one in json.loads(text)][:3] == [
+        "schema",
+        "environment",
+        "sanity.finite",
+    ]
+
+
+def test_what_stands_in_the_files_is_judged_without_a_row_or_an_answer():
+    def unasked(_features):
+        raise AssertionError("no model is asked")
+
+    more = (Column("x", "double"), Column("extra_score", "double"))
+    libraries = {"scikit-learn": sklearn.__version__}
+    candidate = replace(handle(unasked), inputs=more, time=None, libraries=libraries)
+
+    schema, environment = judge_facts(candidate, handle(unasked, "1"), Suite())
+    alone = judge_facts(candidate, None, Suite(environment=None))
+
+    assert (schema.status, schema.detail) == ("fail", "new required column extra_score")
+    assert (environment.name, environment.status) == ("environment", "pass")
+    assert [one.status for one in alone] == ["skip"]
+    assert judge_facts(candidate, None, Suite(schema=False, environment=None)) == []
 
 
 def test_what_could_not_be_had_is_an_error_in_every_check():
     results = run_suite(bare(), EVERYTHING)
 
-    assert {result.status for result in results if result.name != "schema"} == {"error"}
+    assert {result.status for result in results} == {"error"}
     assert worst(results) == "error"
 
 
