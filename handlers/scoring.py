@@ -77,6 +77,7 @@ def handle_of(number: str, model: SandboxedModel) -> Handle:
         lambda frame, rounds: model.time(frame.head(_TIMED_ROWS), rounds=rounds),
         _inputs(model.info),
         model.info.requirements,
+        model.info.unpinned,
     )
 
 

@@ -30,7 +30,7 @@ class Handle:
     ``predict``: frame of n rows -> float64, ``(n,)`` of values or of P(positive class), ``(n, k)``
     of probabilities for more classes than two; ``time``: (frame, rounds) -> milliseconds of each
     single call; ``inputs``: its signature, None without one; ``libraries``: name -> version that it
-    was made with.
+    was made with; ``unpinned``: libraries that it requires in whatever version.
     """
 
     version: str
@@ -38,6 +38,7 @@ class Handle:
     time: Stopwatch | None = None
     inputs: tuple[Column, ...] | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
+    unpinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

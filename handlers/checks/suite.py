@@ -50,9 +50,8 @@ def judge_facts(candidate: Handle, champion: Handle | None, suite: Suite) -> lis
     if suite.schema:
         results += _timed("schema", lambda: [_schema(candidate, champion)])
     if suite.environment is not None:
-        limits, recorded = suite.environment, candidate.libraries
-        here = installed_here(recorded)
-        results += _timed("environment", lambda: [check_environment(recorded, here, limits)])
+        limits = suite.environment
+        results += _timed("environment", lambda: [_environment(candidate, limits)])
     return results
 
 
@@ -89,6 +88,11 @@ def _schema(candidate: Handle, champion: Handle | None) -> CheckResult:
     if champion is None:
         return CheckResult("schema", "skip", detail="there is no champion to compare")
     return check_schema(candidate.inputs, champion.inputs)
+
+
+def _environment(candidate: Handle, limits: EnvironmentLimits) -> CheckResult:
+    recorded = candidate.libraries
+    return check_environment(recorded, installed_here(recorded), limits, candidate.unpinned)
 
 
 def _timed(name: str, run: Run) -> list[CheckResult]:
