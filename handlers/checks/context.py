@@ -23,6 +23,10 @@ class LabelError(ValueError):
     """The holdout has labels that the model cannot have learnt, or none at all."""
 
 
+class MissingEvidenceError(ValueError):
+    """A check needs what the examination could not get."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """A loaded model, in its sandbox.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from handlers.checks import CheckResult
-from handlers.checks.context import Array, Examined, Handle
+from handlers.checks.context import Array, Examined, Handle, MissingEvidenceError
 from handlers.checks.determinism import check_determinism
 from handlers.checks.drift import DriftLimits, check_drift
 from handlers.checks.fairness import FairnessLimits, check_fairness
@@ -34,10 +34,6 @@ _ROWS_ASKED_AGAIN = 1000
 _ROWS_ASKED_ALONE = 20
 _UNREAD = "the version does not read this column, which moves none of its answers"
 _Value = TypeVar("_Value")
-
-
-class MissingEvidenceError(ValueError):
-    """A check needs what the examination could not get."""
 
 
 def _needed(value: _Value | None, what: str) -> _Value:

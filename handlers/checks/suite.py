@@ -16,6 +16,7 @@ from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.own import OwnCheck, run_own
 from handlers.checks.quality import QualityLimits
+from handlers.checks.raised import in_words
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.sanity import SanityLimits
 from handlers.checks.schema import check_schema
@@ -105,8 +106,7 @@ def _timed(name: str, run: Run) -> list[CheckResult]:
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001 - the model or its data may break in any way
-        kind = type(error).__name__
-        detail = f"{kind}: {error}"[:300]
-        results.append(CheckResult(name, "error", detail=detail, brief=kind))
+        detail, brief = in_words(error)
+        results.append(CheckResult(name, "error", detail=detail, brief=brief))
     seconds = (time.perf_counter() - started) / max(len(results), 1)
     return [replace(result, seconds=seconds) for result in results]

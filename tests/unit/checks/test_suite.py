@@ -24,7 +24,7 @@ from handlers.checks.latency import LatencyLimits
 from handlers.checks.own import OwnCheck, find_own, run_own
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.suite import Suite, judge_facts, run_suite
-from steward.errors import PermanentError, TransientError
+from steward.errors import ModelUnfitError, PermanentError, TransientError
 from steward.ports import Column
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "custom_check"
@@ -216,6 +216,47 @@ def test_a_model_that_dies_in_one_check_spoils_no_other(examined):
     assert results["quality.roc_auc"].status == "pass"
 
 
+@pytest.mark.parametrize(
+    ("error", "detail", "brief"),
+    [
+        (
+            ModelUnfitError("The model cannot be examined: it died.", reason="crash"),
+            "The model cannot be examined: it died.",
+            "the model could not be asked (crash)",
+        ),
+        (
+            PermanentError("These rows cannot be sent."),
+            "These rows cannot be sent.",
+            "the model could not be asked",
+        ),
+        (
+            KeyError("age"),
+            "the check broke off: 'age' (KeyError)",
+            "the check broke off (KeyError)",
+        ),
+    ],
+)
+def test_what_ended_a_check_is_told_in_a_sentence(examined, error, detail, brief):
+    def refuse(_features):
+        raise error
+
+    broken = replace(examined, candidate=handle(refuse))
+
+    results = {result.name: result for result in run_suite(broken, Suite())}
+
+    assert (results["determinism"].detail, results["determinism"].brief) == (detail, brief)
+
+
+def test_what_could_not_be_had_is_told_in_our_words_alone(examined):
+    nameless = replace(examined, sensitive={})
+    suite = Suite(fairness=FairnessLimits("gender", equalized_odds_difference_max=0.2))
+
+    results = {result.name: result for result in run_suite(nameless, suite)}
+
+    assert results["fairness"].detail == "the column gender of the holdout could not be had"
+    assert results["fairness"].brief == ""
+
+
 def test_a_sandbox_that_is_away_ends_the_examination_to_try_it_again(examined):
     def away(_features):
         raise TransientError("the runner is away")
@@ -242,9 +283,9 @@ def leaving(_examined):
 @pytest.mark.parametrize(
     ("check", "status", "says"),
     [
-        (OwnCheck("mine", run=leaving), "error", "SystemExit: enough"),
+        (OwnCheck("mine", run=leaving), "error", "the check broke off: enough (SystemExit)"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass")), "pass", ""),
-        (OwnCheck("mine", run=raising), "error", "RuntimeError: no luck"),
+        (OwnCheck("mine", run=raising), "error", "the check broke off: no luck (RuntimeError)"),
         (OwnCheck("mine", run=lambda _e: True), "error", "returned bool"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "fine")), "error", "'fine'"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass", float("nan"))), "error", "NaN"),
@@ -261,7 +302,8 @@ def test_an_own_check_ends_as_one_result_whatever_it_does(check, status, says):
 def test_what_an_own_check_raised_is_kept_apart_from_its_words():
     (result,) = run_own([OwnCheck("mine", run=raising)], bare())
 
-    assert (result.detail, result.brief) == ("RuntimeError: no luck", "RuntimeError")
+    assert result.detail == "the check broke off: no luck (RuntimeError)"
+    assert result.brief == "the check broke off (RuntimeError)"
 
 
 @pytest.mark.parametrize(
