@@ -14,7 +14,7 @@ from handlers.checks import CheckResult
 from handlers.checks.suite import Suite, judge_facts, run_suite
 from handlers.comparing import compare, score_not_worse
 from handlers.examined import Examination, HoldoutUse, OnHoldout
-from handlers.holdout import Rows, find_rows
+from handlers.holdout import NoReferenceError, Rows, find_rows
 from handlers.progress import Progress, Stopped, unfit
 from handlers.report.curves import Curves
 from handlers.report.drawn import curves_of
@@ -159,6 +159,8 @@ def _rows(case: _Case) -> Rows:
         raise Stopped("holdout", "error", "the policy names no holdout")
     try:
         return find_rows(case.tools.datasets, rules, case.candidate.model, case.run_id)
+    except NoReferenceError as error:
+        raise Stopped("holdout.reference", "error", str(error)) from error
     except PermanentError as error:
         raise Stopped("holdout", "error", str(error)) from error
 

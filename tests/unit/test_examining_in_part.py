@@ -140,6 +140,21 @@ def test_without_rows_what_stands_in_the_files_is_judged():
     assert statuses(found) == {"schema": "fail", "environment": "warn", "holdout": "error"}
 
 
+def test_a_reference_that_cannot_be_read_is_named_with_what_to_do():
+    checks = {"holdout": {**HOLDOUT, "reference": "noref.parquet"}, "drift": {"psi_max": 0.2}}
+
+    found = examined(Model(("x",)), Model(("x",)), unreadable=("noref.parquet",), checks=checks)
+
+    assert statuses(found) == {
+        "schema": "pass",
+        "environment": "warn",
+        "holdout.reference": "error",
+    }
+    told = found.results[-1].detail
+    assert told.startswith("the policy's reference table, which drift is measured against: noref.")
+    assert "correct checks.holdout.reference, or remove it" in told
+
+
 def test_a_champion_that_does_not_load_hides_no_fault_of_the_candidate():
     found = examined(Model(("x",)), Model(("x",), refusal=crash()))
     broken = examined(Model(("extra_score",)), Model(("x",), refusal=crash()))
