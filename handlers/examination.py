@@ -10,14 +10,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handlers.checks import CheckResult, Status
-from handlers.checks.suite import run_suite
+from handlers.checks import CheckResult
+from handlers.checks.suite import Suite, judge_facts, run_suite
 from handlers.comparing import compare, score_not_worse
 from handlers.examined import Examination, HoldoutUse, OnHoldout
-from handlers.holdout import Rows, find_rows
+from handlers.holdout import NoReferenceError, Rows, find_rows
+from handlers.progress import Progress, Stopped, unfit
 from handlers.report.curves import Curves
 from handlers.report.drawn import curves_of
-from handlers.scoring import Scored, examined_of, score, suite_of
+from handlers.scoring import Scored, examined_of, handle_of, score, suite_of
 from steward.errors import ModelUnfitError, PermanentError
 from steward.policy import Policy
 from steward.policy.examination import Checks
@@ -32,6 +33,11 @@ from steward.ports import (
     VersionInfo,
 )
 
+_Models = tuple[SandboxedModel, SandboxedModel | None]
+"""Candidate, and the champion where there is one that could be loaded."""
+_Answers = tuple[Rows, Scored, Scored | None]
+"""The rows, and what candidate and champion answered to them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Tools:
@@ -41,26 +47,18 @@ class _Tools:
     datasets: Datasets
     store: ModelStore
     checks: Checks
+    limits: SandboxLimits
 
 
-class _Stopped(Exception):  # noqa: N818  # carries a result, not a fault of ours
-    """The examination cannot go on; ``result`` says why, as a check."""
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One version beside Production's, if there is one."""
 
-    def __init__(self, name: str, status: str, detail: str, brief: str = "") -> None:
-        super().__init__(detail)
-        kind: Status = "fail" if status == "fail" else "error"
-        self.result = CheckResult(name, kind, detail=detail, brief=brief)
-
-
-def _unfit(name: str, who: str, what: str, error: ModelUnfitError) -> _Stopped:
-    """A candidate that is at fault has failed; a champion that is leaves it unclear.
-
-    What stands in the files is told everywhere, what the model said when it ran in detail alone.
-    """
-    status = "fail" if who == "candidate" else "error"
-    told = f"the {who} {what}"
-    brief = "" if error.reason == "content" else f"{told} ({error.reason})"
-    return _Stopped(name, status, f"{told}: {error}", brief)
+    services: Services
+    tools: _Tools
+    candidate: VersionInfo
+    champion: VersionInfo | None
+    run_id: str | None
 
 
 def examine(
@@ -76,30 +74,29 @@ def examine(
     ``is_drawn``: with the curves of a report. Raises TransientError when a store or the sandbox is
     away; everything else is a result.
     """
-    try:
-        tools = _tools(services)
-        rows = _rows(tools, candidate, run_id)
-        with _workplace() as place:
-            return _examine(services, tools, rows, (candidate, champion), place, is_drawn=is_drawn)
-    except _Stopped as stopped:
-        return Examination((stopped.result,))
+    progress = Progress()
+    tools = progress.tried(lambda: _tools(services))
+    if tools is None:
+        return progress.found
+    case = _Case(services, tools, candidate, champion, run_id)
+    with _workplace() as place, ExitStack() as stack:
+        models = _loaded(case, progress, place, stack)
+        if models is None:
+            return progress.found
+        suite = suite_of(services.policy)
+        _judge_facts(case, progress, models, suite)
+        scored = _scored(case, progress, models)
+        if scored is None:
+            return progress.found
+        return _examine(case, progress.found, suite, scored, is_drawn=is_drawn)
 
 
 def _tools(services: Services) -> _Tools:
     sandbox, datasets, store = services.sandbox, services.datasets, services.store
     if sandbox is None or datasets is None or store is None or services.policy.checks is None:
-        raise _Stopped("sandbox", "error", "this worker has no sandbox to load a model in")
-    return _Tools(sandbox, datasets, store, services.policy.checks)
-
-
-def _rows(tools: _Tools, candidate: VersionInfo, run_id: str | None) -> Rows:
-    rules = tools.checks.holdout
-    if rules is None:
-        raise _Stopped("holdout", "error", "the policy names no holdout")
-    try:
-        return find_rows(tools.datasets, rules, candidate.model, run_id)
-    except PermanentError as error:
-        raise _Stopped("holdout", "error", str(error)) from error
+        raise Stopped("sandbox", "error", "this worker has no sandbox to load a model in")
+    limits = SandboxLimits.of(services.policy.sandbox)
+    return _Tools(sandbox, datasets, store, services.policy.checks, limits)
 
 
 @contextmanager
@@ -109,39 +106,80 @@ def _workplace() -> Iterator[Path]:
         yield Path(directory)
 
 
-def _examine(
-    services: Services,
-    tools: _Tools,
-    rows: Rows,
-    sides: tuple[VersionInfo, VersionInfo | None],
-    place: Path,
-    *,
-    is_drawn: bool,
-) -> Examination:
-    policy, (candidate, champion) = services.policy, sides
-    limits = SandboxLimits.of(policy.sandbox)
-    with ExitStack() as stack:
-        files = _files(tools.store, candidate, place / "candidate")
-        model = _open(stack, tools.sandbox, files, limits, "candidate")
-        scored = _score(policy, rows, candidate.version, model, "candidate")
-        other = None
-        if champion is not None:
-            its_files = _files(tools.store, champion, place / "champion", who="champion")
-            its_model = _open(stack, tools.sandbox, its_files, limits, "champion")
-            other = _score(policy, rows, champion.version, its_model, "champion")
-        examined = examined_of(policy, rows, candidate, scored, other)
-        suite = suite_of(policy)
-        results = [_unasked(result) for result in run_suite(examined, suite)]
-    curves = curves_of(examined, suite, results, model.info.classes) if is_drawn else Curves()
-    holdout = _use(services, rows, candidate)
+def _loaded(case: _Case, progress: Progress, place: Path, stack: ExitStack) -> _Models | None:
+    """Candidate and champion; None without a candidate."""
+    tools, champion = case.tools, case.champion
+    files = progress.tried(lambda: _files(tools.store, case.candidate, place / "candidate"))
+    if files is None:
+        return None
+    progress.found = replace(progress.found, model_sha256=files.sha256)
+    model = progress.tried(lambda: _open(stack, tools, files, "candidate"))
+    if model is None:
+        return None
     level, made_with = tools.sandbox.level, model.info.made_with
-    found = Examination(tuple(results), None, holdout, files.sha256, level, made_with, curves)
+    progress.found = replace(progress.found, level=level, made_with=made_with)
+    if champion is None:
+        return model, None
+    into = place / "champion"
+    its = progress.tried(lambda: _files(tools.store, champion, into, who="champion"))
+    if its is None:
+        return model, None
+    return model, progress.tried(lambda: _open(stack, tools, its, "champion"))
+
+
+def _judge_facts(case: _Case, progress: Progress, models: _Models, suite: Suite) -> None:
+    """What the files alone tell, whether rows can be had and scored or not."""
+    model, its = models
+    other = handle_of(case.champion.version, its) if case.champion and its else None
+    has_both = case.champion is None or other is not None
+    asked = suite if has_both else replace(suite, schema=False)
+    results = judge_facts(handle_of(case.candidate.version, model), other, asked)
+    progress.add(_unasked(result) for result in results)
+
+
+def _scored(case: _Case, progress: Progress, models: _Models) -> _Answers | None:
+    """Both on the holdout; None where anything that is needed for it stopped."""
+    policy, champion, (model, its) = case.services.policy, case.champion, models
+    number = case.candidate.version
+    rows = progress.tried(lambda: _rows(case))
+    if rows is None:
+        return None
+    scored = progress.tried(lambda: _score(policy, rows, number, model, "candidate"))
+    if scored is None:
+        return None
+    other = None
+    if champion is not None and its is not None:
+        other = progress.tried(lambda: _score(policy, rows, champion.version, its, "champion"))
+    return None if progress.is_stopped else (rows, scored, other)
+
+
+def _rows(case: _Case) -> Rows:
+    rules = case.tools.checks.holdout
+    if rules is None:
+        raise Stopped("holdout", "error", "the policy names no holdout")
+    try:
+        return find_rows(case.tools.datasets, rules, case.candidate.model, case.run_id)
+    except NoReferenceError as error:
+        raise Stopped("holdout.reference", "error", str(error)) from error
+    except PermanentError as error:
+        raise Stopped("holdout", "error", str(error)) from error
+
+
+def _examine(
+    case: _Case, known: Examination, suite: Suite, both: _Answers, *, is_drawn: bool
+) -> Examination:
+    policy, (rows, scored, other) = case.services.policy, both
+    examined = examined_of(policy, rows, case.candidate, scored, other)
+    results = (*known.results, *run_suite(examined, suite))
+    curves = curves_of(examined, suite, results, scored.classes) if is_drawn else Curves()
+    holdout = _use(case.services, rows, case.candidate)
+    found = replace(known, results=results, holdout=holdout, curves=curves)
     when = policy.promote.when
-    if champion is None or other is None or when is None or when.compare == "logged":
+    if other is None or when is None or when.compare == "logged":
         return found
     comparison = compare(policy, scored, other)
     others = ({}, {}) if comparison.problem else score_not_worse(policy, scored, other)
-    compared = OnHoldout(champion.version, comparison, holdout, policy.ref, *others)
+    compared = OnHoldout(other.handle.version, comparison, holdout, policy.ref, *others)
     return replace(found, on_holdout=compared)
 
 
@@ -164,24 +202,23 @@ def _files(store: ModelStore, version: VersionInfo, into: Path, who: str = "file
         return store.files(version, into)
     except PermanentError as error:
         detail = f"the files of version {version.version} cannot be had: {error}"
-        raise _Stopped(who, "error", detail) from error
+        raise Stopped(who, "error", detail) from error
 
 
-def _open(
-    stack: ExitStack, sandbox: Sandbox, files: ModelFiles, limits: SandboxLimits, who: str
-) -> SandboxedModel:
+def _open(stack: ExitStack, tools: _Tools, files: ModelFiles, who: str) -> SandboxedModel:
     try:
-        return stack.enter_context(sandbox.open(files, limits))
+        return stack.enter_context(tools.sandbox.open(files, tools.limits))
     except ModelUnfitError as error:
-        raise _unfit("loading", who, "does not load", error) from error
+        level = "" if error.reason == "content" else tools.sandbox.level
+        raise unfit("loading", who, "does not load", error, level) from error
     except PermanentError as error:
-        raise _Stopped("sandbox", "error", str(error)) from error
+        raise Stopped("sandbox", "error", str(error), level=tools.sandbox.level) from error
 
 
 def _score(policy: Policy, rows: Rows, version: str, model: SandboxedModel, who: str) -> Scored:
     try:
         return score(policy, rows, version, model)
     except ModelUnfitError as error:
-        raise _unfit("scoring", who, "cannot score the holdout", error) from error
+        raise unfit("scoring", who, "cannot score the holdout", error) from error
     except PermanentError as error:
-        raise _Stopped("scoring", "error", f"{who}: {error}") from error
+        raise Stopped("scoring", "error", f"{who}: {error}") from error

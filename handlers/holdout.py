@@ -16,6 +16,10 @@ HOLDOUTS = frozenset({"validation", "test", "eval", "evaluation", "holdout"})
 TRAININGS = frozenset({"train", "training"})
 
 
+class NoReferenceError(PermanentError):
+    """The reference that the policy names cannot be read."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
     """The holdout and, where it could be had, what drift is measured against."""
@@ -29,6 +33,7 @@ def find_rows(datasets: Datasets, rules: Holdout, model: ModelRef, run_id: str |
 
     Raises:
         PermanentError: there is none, it cannot be read, or the version was trained on it.
+        NoReferenceError: the policy's reference cannot be read.
         TransientError: a store is away.
 
     """
@@ -57,13 +62,24 @@ def _reference(
     datasets: Datasets, rules: Holdout, trainings: Iterable[DatasetInput]
 ) -> Table | None:
     if rules.reference is not None:
-        return datasets.load(rules.reference, label=rules.label)
+        return _named_by_policy(datasets, rules.reference, rules.label)
     for uri in (one.uri for one in trainings if one.uri):
         try:
             return datasets.load(uri, label=rules.label)
         except PermanentError:
             continue  # what asks for a reference then says that there is none
     return None
+
+
+def _named_by_policy(datasets: Datasets, uri: str, label: str) -> Table:
+    try:
+        return datasets.load(uri, label=label)
+    except PermanentError as error:
+        raise NoReferenceError(
+            f"the policy's reference table, which drift is measured against: {error}; put the "
+            "table there, correct checks.holdout.reference, or remove it, and the run's training "
+            "data are taken"
+        ) from error
 
 
 def _refuse_training_data(

@@ -3,11 +3,8 @@
 Called by ``examination``. The model sees features alone; every metric is computed here.
 """
 
-import platform
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -22,6 +19,7 @@ from handlers.checks.context import (
     encode_labels,
 )
 from handlers.checks.drift import DriftLimits
+from handlers.checks.environment import installed_here
 from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.metrics import METRICS, Metric
@@ -67,40 +65,42 @@ def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Sco
     rules = _holdout(policy)
     features = _features(rows.holdout.frame, rules, model.info)
     task, labels = _labels(policy, rows.holdout.frame[rules.label], model.info)
-    handle = Handle(
+    answers = np.asarray(model.predict(features))
+    return Scored(handle_of(number, model), task, features, labels, answers, _classes(model.info))
+
+
+def handle_of(number: str, model: SandboxedModel) -> Handle:
+    """A model as the checks know it; nothing is asked of it yet."""
+    return Handle(
         number,
         model.predict,
         lambda frame, rounds: model.time(frame.head(_TIMED_ROWS), rounds=rounds),
         _inputs(model.info),
         model.info.requirements,
+        model.info.unpinned,
     )
-    answers = np.asarray(model.predict(features))
-    return Scored(handle, task, features, labels, answers, _classes(model.info))
 
 
 def examined_of(
     policy: Policy, rows: Rows, candidate: VersionInfo, scored: Scored, champion: Scored | None
 ) -> Examined:
-    """What the checks look at. The running libraries are this process's, which the child shares."""
+    """What the checks look at."""
     fairness = policy.checks.fairness if policy.checks else None
     attributes = {*_holdout(policy).sensitive, *([fairness.attribute] if fairness else [])}
     frame = rows.holdout.frame
-    reference = None
-    if rows.reference is not None:
-        held = rows.reference.frame
-        reference = held[[column for column in scored.features.columns if column in held.columns]]
     return Examined(
         model=candidate.model.name,
         task=scored.task,
         candidate=scored.handle,
         champion=champion.handle if champion else None,
         features=scored.features,
+        champion_features=champion.features if champion else None,
         labels=scored.labels,
         scores=scored.scores,
         champion_scores=champion.scores if champion and same_classes(scored, champion) else None,
-        reference=reference,
+        reference=rows.reference.frame if rows.reference else None,
         sensitive={name: frame[name].tolist() for name in attributes if name in frame.columns},
-        running=_running(scored.handle.libraries),
+        running=installed_here(scored.handle.libraries),
     )
 
 
@@ -233,14 +233,3 @@ def _inputs(facts: ModelFacts) -> tuple[Column, ...] | None:
         Column(name, kind, required=name not in facts.optional_columns)
         for name, kind in facts.input_columns
     )
-
-
-def _running(recorded: Mapping[str, str]) -> dict[str, str]:
-    """The versions here of the libraries that a version was made with."""
-    here = {"python": platform.python_version()}
-    for name in recorded:
-        try:
-            here[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return here

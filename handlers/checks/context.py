@@ -23,6 +23,10 @@ class LabelError(ValueError):
     """The holdout has labels that the model cannot have learnt, or none at all."""
 
 
+class MissingEvidenceError(ValueError):
+    """A check needs what the examination could not get."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handle:
     """A loaded model, in its sandbox.
@@ -30,7 +34,7 @@ class Handle:
     ``predict``: frame of n rows -> float64, ``(n,)`` of values or of P(positive class), ``(n, k)``
     of probabilities for more classes than two; ``time``: (frame, rounds) -> milliseconds of each
     single call; ``inputs``: its signature, None without one; ``libraries``: name -> version that it
-    was made with.
+    was made with; ``unpinned``: libraries that it requires in whatever version.
     """
 
     version: str
@@ -38,15 +42,18 @@ class Handle:
     time: Stopwatch | None = None
     inputs: tuple[Column, ...] | None = None
     libraries: Mapping[str, str] = field(default_factory=dict)
+    unpinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
     """One version under examination. None is "could not be had", never "is fine".
 
-    ``labels``: ``(n,)``, classes as numbers 0 to k-1 (see ``encode_labels``), 1 is the positive
-    one; ``scores`` and ``champion_scores``: what each ``predict`` answered on ``features``;
-    ``reference``: the candidate's training data, or what drift is measured against;
+    ``features``: the candidate's columns of the holdout, and ``champion_features``: the champion's,
+    of the same rows; ``labels``: ``(n,)``, classes as numbers 0 to k-1 (see ``encode_labels``), 1
+    is the positive one; ``scores`` and ``champion_scores``: what each ``predict`` answered on its
+    own columns; ``reference``: every column of the candidate's training data, or of what drift is
+    measured against;
     ``sensitive``: attribute -> ``(n,)``, the groups of fairness, which need not be features;
     ``running``: name -> version of the libraries here.
     """
@@ -56,6 +63,7 @@ class Examined:
     candidate: Handle
     champion: Handle | None = None
     features: pd.DataFrame | None = None
+    champion_features: pd.DataFrame | None = None
     labels: Array | None = None
     scores: Array | None = None
     champion_scores: Array | None = None

@@ -4,18 +4,20 @@ Called by the suite. A ratio of interleaved calls stays when neighbours slow the
 an absolute time does not, so it is asked for only by the policy.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from handlers.checks import CheckResult, Status
-from handlers.checks.context import Array, Stopwatch
+from handlers.checks.context import Array
 
 _ROUNDS_OF_MEDIAN = 20
 _ROUNDS_OF_P95 = 20
 _ROUNDS_OF_P99 = 100
 _WARM_UP_ROUNDS = 3
+Timed = Callable[[int], Sequence[float]]
+"""Rounds -> milliseconds of each single call of one model with rows of its own columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,21 @@ class LatencyLimits:
 
 
 def measure_in_turns(
-    candidate: Stopwatch, champion: Stopwatch | None, features: pd.DataFrame, rounds: int
+    candidate: Timed, champion: Timed | None, rounds: int
 ) -> tuple[Array, Array | None]:
-    """Milliseconds ``(rounds,)`` of each model on ``features``, after a warm-up.
+    """Milliseconds ``(rounds,)`` of each model on its own features, after a warm-up.
 
     Who goes first changes every round, so that neither always finds the cache warm.
     """
-    candidate(features, _WARM_UP_ROUNDS)
+    candidate(_WARM_UP_ROUNDS)
     if champion is None:
-        return np.asarray(candidate(features, rounds), dtype=float), None
-    champion(features, _WARM_UP_ROUNDS)
+        return np.asarray(candidate(rounds), dtype=float), None
+    champion(_WARM_UP_ROUNDS)
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(rounds):
         order = (0, 1) if number % 2 == 0 else (1, 0)
         for side in order:
-            times[side].extend((candidate, champion)[side](features, 1))
+            times[side].extend((candidate, champion)[side](1))
     return np.asarray(times[0], dtype=float), np.asarray(times[1], dtype=float)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, get_args
 
 from handlers.checks import CheckResult, Status
 from handlers.checks.context import Examined
+from handlers.checks.raised import in_words
 from steward.errors import TransientError
 
 GROUP = "steward.checks"
@@ -55,7 +56,7 @@ def _found(name: str, points: Sequence[EntryPoint]) -> OwnCheck:
     try:
         check = points[0].load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a package that is not ours may raise anything
-        return OwnCheck(name, problem=f"cannot be imported: {_told(error)}")
+        return OwnCheck(name, problem=f"cannot be imported: {error} ({type(error).__name__})"[:300])
     if not callable(check):
         return OwnCheck(name, problem=f"{points[0].value} is no function")
     return OwnCheck(name, run=check)
@@ -76,8 +77,8 @@ def _run(check: OwnCheck, examined: Examined) -> CheckResult:
     except TransientError:  # the sandbox is away: the whole examination is tried again
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - code that is not ours may raise anything
-        kind = type(error).__name__
-        return CheckResult(name, "error", detail=_told(error), brief=kind)
+        detail, brief = in_words(error)
+        return CheckResult(name, "error", detail=detail, brief=brief)
     problem = _unfit(result)
     if problem:
         return CheckResult(name, "error", detail=problem)
@@ -121,7 +122,3 @@ def _plain(result: CheckResult) -> CheckResult:
         str(key): float(number) for key, number in result.numbers.items() if number is not None
     }
     return replace(result, value=value, threshold=threshold, n=n, numbers=numbers)
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]

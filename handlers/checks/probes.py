@@ -3,18 +3,19 @@
 Called by the suite. What is missing raises MissingEvidenceError, which the suite turns to an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from handlers.checks import CheckResult
-from handlers.checks.context import Array, Examined
+from handlers.checks.context import Array, Examined, Handle, MissingEvidenceError
 from handlers.checks.determinism import check_determinism
 from handlers.checks.drift import DriftLimits, check_drift
 from handlers.checks.fairness import FairnessLimits, check_fairness
-from handlers.checks.latency import LatencyLimits, check_latency, measure_in_turns
+from handlers.checks.latency import LatencyLimits, Timed, check_latency, measure_in_turns
 from handlers.checks.metrics import MAIN, metric_named, predicted_classes
 from handlers.checks.quality import QualityLimits, check_quality
 from handlers.checks.robustness import (
@@ -31,11 +32,8 @@ from steward.errors import TransientError
 
 _ROWS_ASKED_AGAIN = 1000
 _ROWS_ASKED_ALONE = 20
+_UNREAD = "the version does not read this column, which moves none of its answers"
 _Value = TypeVar("_Value")
-
-
-class MissingEvidenceError(ValueError):
-    """A check needs what the examination could not get."""
 
 
 def _needed(value: _Value | None, what: str) -> _Value:
@@ -63,8 +61,18 @@ def drift(examined: Examined, limits: DriftLimits) -> tuple[CheckResult, ...]:
     reference = _needed(examined.reference, "the reference rows")
     if limits.columns is None:  # the reference may also hold the label
         shared = [name for name in reference.columns if name in current.columns]
-        reference = reference[shared]
-    return check_drift(reference, current, limits)
+        return check_drift(reference[shared], current, limits)
+    unread = _unread(examined.candidate, limits.columns, reference)
+    skipped = tuple(CheckResult(f"drift.{name}", "skip", detail=_UNREAD) for name in unread)
+    read = tuple(name for name in limits.columns if name not in unread)
+    looked_at = check_drift(reference, current, replace(limits, columns=read)) if read else ()
+    return (*skipped, *looked_at)
+
+
+def _unread(model: Handle, names: Iterable[str], reference: pd.DataFrame) -> list[str]:
+    """Columns that there are, and that the model's signature does not name."""
+    read = {column.name for column in model.inputs or () if column.type != "tensor"}
+    return [name for name in names if read and name not in read and name in reference.columns]
 
 
 def fairness(examined: Examined, limits: FairnessLimits) -> tuple[CheckResult, ...]:
@@ -90,13 +98,16 @@ def determinism(examined: Examined) -> tuple[CheckResult, ...]:
 
 def latency(examined: Examined, limits: LatencyLimits) -> tuple[CheckResult, ...]:
     """Single calls of one row, in turns with the champion."""
-    features = _needed(examined.features, "the features of the holdout")
-    stopwatch = _needed(examined.candidate.time, "a stopwatch of the version")
-    champion = None
-    if examined.champion is not None:
-        champion = _needed(examined.champion.time, "a stopwatch of the champion")
-    times = measure_in_turns(stopwatch, champion, features.iloc[:1], limits.rounds)
-    return check_latency(*times, limits)
+    candidate, champion = _timed(examined.candidate, examined.features, "version"), None
+    if examined.champion is not None:  # its own columns: the candidate may read others
+        champion = _timed(examined.champion, examined.champion_features, "champion")
+    return check_latency(*measure_in_turns(candidate, champion, limits.rounds), limits)
+
+
+def _timed(model: Handle, features: pd.DataFrame | None, who: str) -> Timed:
+    stopwatch = _needed(model.time, f"a stopwatch of the {who}")
+    row = _needed(features, f"the {who}'s columns of the holdout").iloc[:1]
+    return lambda rounds: stopwatch(row, rounds)
 
 
 def robustness(examined: Examined, limits: RobustnessLimits) -> Iterator[CheckResult]:

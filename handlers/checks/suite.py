@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from handlers.checks import CheckResult
 from handlers.checks import probes as probe
-from handlers.checks.context import Examined
+from handlers.checks.context import Examined, Handle
 from handlers.checks.drift import DriftLimits
-from handlers.checks.environment import EnvironmentLimits, check_environment
+from handlers.checks.environment import EnvironmentLimits, check_environment, installed_here
 from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.own import OwnCheck, run_own
 from handlers.checks.quality import QualityLimits
+from handlers.checks.raised import in_words
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.sanity import SanityLimits
 from handlers.checks.schema import check_schema
@@ -44,8 +45,19 @@ class Suite:
 Run = Callable[[], Iterable[CheckResult]]
 
 
+def judge_facts(candidate: Handle, champion: Handle | None, suite: Suite) -> list[CheckResult]:
+    """The checks that need no rows and ask no model: what stands in the files is compared."""
+    results = []
+    if suite.schema:
+        results += _timed("schema", lambda: [_schema(candidate, champion)])
+    if suite.environment is not None:
+        limits = suite.environment
+        results += _timed("environment", lambda: [_environment(candidate, limits)])
+    return results
+
+
 def run_suite(examined: Examined, suite: Suite) -> list[CheckResult]:
-    """Every check of the suite, in the order of the report; none can end the others.
+    """Every other check of the suite, in the order of the report; none can end the others.
 
     Raises TransientError, and nothing else: the whole examination is then tried again.
     """
@@ -57,12 +69,6 @@ def _runs(examined: Examined, suite: Suite) -> Iterator[tuple[str, Run]]:
     """What asks the model for the least comes first: a model that dies spoils the fewest."""
     quality, sanity, drift = suite.quality, suite.sanity, suite.drift
     fairness, latency, robustness = suite.fairness, suite.latency, suite.robustness
-    if suite.schema:
-        yield "schema", lambda: [_schema(examined)]
-    if suite.environment is not None:
-        limits = suite.environment
-        made_with = examined.candidate.libraries
-        yield "environment", lambda: [check_environment(made_with, examined.running, limits)]
     if sanity is not None:
         yield "sanity", lambda: probe.sanity(examined, sanity)
     if quality is not None:
@@ -79,10 +85,15 @@ def _runs(examined: Examined, suite: Suite) -> Iterator[tuple[str, Run]]:
         yield "robustness", lambda: probe.robustness(examined, robustness)
 
 
-def _schema(examined: Examined) -> CheckResult:
-    if examined.champion is None:
+def _schema(candidate: Handle, champion: Handle | None) -> CheckResult:
+    if champion is None:
         return CheckResult("schema", "skip", detail="there is no champion to compare")
-    return check_schema(examined.candidate.inputs, examined.champion.inputs)
+    return check_schema(candidate.inputs, champion.inputs)
+
+
+def _environment(candidate: Handle, limits: EnvironmentLimits) -> CheckResult:
+    recorded = candidate.libraries
+    return check_environment(recorded, installed_here(recorded), limits, candidate.unpinned)
 
 
 def _timed(name: str, run: Run) -> list[CheckResult]:
@@ -95,8 +106,7 @@ def _timed(name: str, run: Run) -> list[CheckResult]:
     except TransientError:
         raise
     except Exception as error:  # noqa: BLE001 - the model or its data may break in any way
-        kind = type(error).__name__
-        detail = f"{kind}: {error}"[:300]
-        results.append(CheckResult(name, "error", detail=detail, brief=kind))
+        detail, brief = in_words(error)
+        results.append(CheckResult(name, "error", detail=detail, brief=brief))
     seconds = (time.perf_counter() - started) / max(len(results), 1)
     return [replace(result, seconds=seconds) for result in results]

@@ -11,6 +11,8 @@ from handlers.report.curves import Band, Confusion, Curve, Curves, Spread
 from handlers.wording import number
 
 _DARK = 0.6
+_TICKS = 5
+"""Steps of an axis of small differences: more of them, and their labels would touch."""
 
 
 def plots_of_scores(curves: Curves, sides: Sides) -> list[Callable[[], Plot]]:
@@ -52,6 +54,7 @@ def plot_of_difference(found: Comparison, margin: float | None) -> Plot | None:
         axes.set_ylim(-1, 1.6)
         axes.margins(x=0.15)
         axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=_TICKS)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(
             "\N{LEFTWARDS ARROW} candidate worse | candidate better \N{RIGHTWARDS ARROW}"

@@ -60,8 +60,9 @@ class ModelFacts:
     classifier's, in the order of its probabilities, as text; None for anything else.
     ``input_columns``: names and MLflow types of its signature, None without one; a column
     without a name is called by its position; ``optional_columns``: those that may be left out.
-    ``requirements``: library to version, as recorded when it was logged, and ``python_version``
-    then; ``libraries``: the versions that it was loaded with.
+    ``requirements``: library to version, as recorded when it was logged (pinned, or else noted by a
+    flavor), and ``python_version`` then; ``unpinned``: libraries that it requires in no exact
+    version; ``libraries``: the versions that it was loaded with.
     """
 
     flavor: str
@@ -71,6 +72,7 @@ class ModelFacts:
     libraries: Mapping[str, str] = field(default_factory=dict)
     optional_columns: frozenset[str] = frozenset()
     python_version: str = ""
+    unpinned: frozenset[str] = frozenset()
 
     @property
     def made_with(self) -> dict[str, str]:

@@ -45,6 +45,7 @@ policies:
     checks:
       holdout: {{uri: "{uri}", label: target, metric: auc}}
       quality: {{roc_auc: {{min: 0.55}}}}
+{checks}
     tags: {{checks: true}}
     promote: {{when: {{metric: auc, margin: {margin}, compare: holdout}}, first_version: promote}}
 """
@@ -68,10 +69,12 @@ class Clinic:
     train: pd.DataFrame
     hints: list[Hint] = field(default_factory=list)
 
-    def register(self, blind_to: list[str], *first_steps: Any) -> str:
-        """Train, register, and let Steward judge."""
-        rows = self.train
-        seen = rows[COLUMNS].assign(**dict.fromkeys(blind_to, 0.0))
+    def register(
+        self, blind_to: list[str], *first_steps: Any, columns: list[str] | None = None
+    ) -> str:
+        """Train, register, and let Steward judge. ``columns``: of the signature."""
+        rows, columns = self.train, columns or COLUMNS
+        seen = rows[columns].assign(**dict.fromkeys(blind_to, 0.0))
         estimator = make_pipeline(*first_steps, StandardScaler(), LogisticRegression())
         estimator.fit(seen, rows["target"])
         quiet = warnings.catch_warnings(action="ignore")  # MLflow's own
@@ -81,9 +84,9 @@ class Clinic:
             logged = mlflow.sklearn.log_model(
                 estimator,
                 name="model",
-                input_example=rows[COLUMNS].head(2),
+                input_example=rows[columns].head(2),
                 skops_trusted_types=[FUNCTION] if first_steps else None,
-                pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
+                pip_requirements=["scikit-learn"],  # unpinned: MLmodel alone notes the version
             )
             version = mlflow.register_model(logged.model_uri, self.model.name)
         self.deliver(str(version.version))
@@ -177,7 +180,14 @@ def clinic(
         (train if given.get("is_training") else holdout).to_parquet(uri)
     model = ModelRef(f"cancer-{request.node.name[:40].replace('[', '-').rstrip(']')}")
     policy = tmp_path / "steward.yaml"
-    policy.write_text(POLICY.format(model=model.name, uri=uri, margin=given.get("margin", "0.1")))
+    policy.write_text(
+        POLICY.format(
+            model=model.name,
+            uri=uri,
+            margin=given.get("margin", "0.1"),
+            checks=given.get("checks", ""),
+        )
+    )
     settings = Settings(
         MLFLOW_TRACKING_URI=mlflow_server, data_dir=tmp_path, policy_file=policy, host="127.0.0.1"
     )
@@ -217,6 +227,9 @@ def test_a_better_version_is_promoted_by_the_holdout(clinic: Clinic) -> None:
     assert json.loads(clinic.artifact(second, "report.json"))["comparison"]["champion"] == first
     made_with = {"python": platform.python_version(), "scikit-learn": sklearn.__version__}
     assert made_with.items() <= clinic.environment(second).items()
+    (told,) = (one for one in clinic.explained(second)["checks"] if one["name"] == "environment")
+    assert told["status"] == "pass"
+    assert told["detail"] == "as made: scikit-learn; not pinned by its requirements: scikit-learn"
 
 
 def test_a_person_can_read_why(clinic: Clinic) -> None:
@@ -274,6 +287,40 @@ def test_a_difference_within_the_noise_is_inconclusive(clinic: Clinic) -> None:
     verdict, code, reasons = clinic.verdict(version)
     assert (verdict, code) == ("held", "inconclusive"), reasons
     assert "better by 0.03" in reasons  # the margin alone would have promoted it
+
+
+@pytest.mark.parametrize(
+    "clinic", [{"checks": "      latency: {ratio_max: 50, p99_ratio_max: 500}"}], indirect=True
+)
+def test_a_version_that_drops_a_column_is_timed_beside_one_that_reads_it(clinic: Clinic) -> None:
+    first = clinic.register(POOR)
+
+    second = clinic.register(GOOD, columns=COLUMNS[:3])
+
+    assert clinic.verdict(first)[0] == "promoted", clinic.verdict(first)
+    checks = {one["name"]: one for one in clinic.explained(second)["checks"]}
+    assert checks["latency.median_ratio"]["status"] == "pass", checks
+    assert checks["schema"]["status"] == "warn"
+    assert "texture error is no longer read" in checks["schema"]["detail"]
+    assert clinic.verdict(second)[0] == "promoted", clinic.verdict(second)
+
+
+def test_a_new_required_column_that_the_holdout_lacks_is_rejected_by_the_schema(
+    clinic: Clinic,
+) -> None:
+    clinic.register(POOR)
+    clinic.train = clinic.train.assign(extra_score=0.5)
+
+    version = clinic.register(GOOD, columns=[*COLUMNS, "extra_score"])
+
+    verdict, code, reasons = clinic.verdict(version)
+    assert (verdict, code) == ("rejected", "check_failed"), reasons
+    assert "schema: new required column extra_score" in reasons
+    statuses = {one["name"]: one["status"] for one in clinic.explained(version)["checks"]}
+    assert statuses == {"schema": "fail", "environment": "pass", "scoring": "error"}
+    page = clinic.report(version)
+    assert "Failed: 1 check, schema. Could not be made: 1 check, scoring." in page.words
+    assert "Sandbox level L" in page.words
 
 
 @pytest.mark.parametrize("clinic", [{"is_training": True}], indirect=True)

@@ -1,6 +1,8 @@
 """The page about an examination: what stands on it, and that it is safe, small and alone."""
 
+import itertools
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 
@@ -30,6 +32,9 @@ from tests.unit.report_support import (
 )
 
 FAILED = CheckResult("drift.age", "fail", 0.31, 0.2, 2000, "PSI 0.310", 0.1)
+WIDEST_DIGIT = 0.64 * 10.5
+"""Of the widest font that the page names, in the points of the drawing."""
+NUMBER = re.compile(r"[\N{MINUS SIGN}\d.]+")
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -99,6 +104,23 @@ def test_the_comparison_is_told_with_its_uncertainty_and_drawn():
     (alt,) = page.pictures
     assert f"The difference is {of.delta:.4g}" in alt
     assert "margin" in page.pictures[alt]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.129, 0.027), (-0.145, -0.105)])
+def test_the_numbers_under_the_difference_stand_apart(low: float, high: float):
+    values = replace(compared().comparison, lower=low, interval_low=low, interval_high=high)
+    found = replace(compared(), comparison=replace(values, delta=(low + high) / 2))
+
+    (image,) = page_of(compared=found).all("img")
+
+    ticks = [
+        (float(one.attrib["x"]), len(one.text or ""))
+        for one in drawing(image).iter()
+        if "text-anchor: middle" in one.attrib.get("style", "") and NUMBER.fullmatch(one.text or "")
+    ]
+    assert len(ticks) > 2
+    for (left, length), (right, other) in itertools.pairwise(ticks):
+        assert right - left > WIDEST_DIGIT * (length + other) / 2
 
 
 def test_a_relative_margin_is_told_of_productions_value():
@@ -303,8 +325,19 @@ def test_an_examination_that_was_stopped_has_its_one_line_and_no_picture():
     page = Page.read(render(Subject("fraud", "7", POLICY, AT), found))
 
     assert "loading ✗ fail it hung for 120 s" in page.words
+    assert "Sandbox no model was loaded" in page.words
     assert "the examination ended before" in page.text
     assert page.pictures == {}
+
+
+def test_an_examination_that_was_stopped_says_what_was_known_by_then():
+    stop = CheckResult("scoring", "error", detail="the holdout has no column age")
+    found = Examination((stop,), model_sha256="b" * 64, level="L2")
+
+    page = Page.read(render(Subject("fraud", "7", POLICY, AT), found))
+
+    assert "Sandbox level L2: a process of its own" in page.words
+    assert f"Model files sha256 {'b' * 64}" in page.words
 
 
 def test_the_words_of_a_model_are_not_on_the_page():

@@ -75,14 +75,14 @@ def test_times_that_say_nothing_are_an_error(times):
 def test_both_models_are_timed_in_turns_and_none_is_always_first():
     calls = []
 
-    def stopwatch(name):
-        def time(_features, rounds):
+    def timed(name):
+        def time(rounds):
             calls.append(name)
             return [1.0] * rounds
 
         return time
 
-    times = measure_in_turns(stopwatch("new"), stopwatch("old"), pd.DataFrame(), 4)
+    times = measure_in_turns(timed("new"), timed("old"), 4)
 
     assert calls[2:] == ["new", "old", "old", "new", "new", "old", "old", "new"]
     assert [len(side) for side in times] == [4, 4]
@@ -275,6 +275,36 @@ def test_library_versions_skew_by_minor_and_patch(made, here, status):
 @pytest.mark.parametrize("made_with", [{}, {"scikit-learn": "1.9.1"}])
 def test_nothing_recorded_or_nothing_installed_is_an_error(made_with):
     assert check_environment(made_with, {}, EnvironmentLimits()).status == "error"
+
+
+def test_a_library_that_nothing_pins_is_told_and_without_a_version_an_error():
+    made_with, running = {"scikit-learn": "1.9.1"}, {"scikit-learn": "1.9.1", "xgboost": "3.0.0"}
+
+    known, unknown, other = (
+        check_environment(made_with, running, EnvironmentLimits(), unpinned)
+        for unpinned in ({"scikit-learn"}, {"xgboost"}, {"numpy"})
+    )
+
+    assert known.status == "pass"
+    assert known.detail == "as made: scikit-learn; not pinned by its requirements: scikit-learn"
+    assert (unknown.status, unknown.n) == ("error", 2)
+    assert "required in no exact version, and none is recorded: xgboost" in unknown.detail
+    assert (other.status, other.detail) == ("pass", "as made: scikit-learn")
+
+
+def test_a_library_of_another_version_fails_though_another_is_not_installed():
+    made_with = {"scikit-learn": "1.8.0", "xgboost": "3.0.0"}
+
+    result = check_environment(made_with, {"scikit-learn": "1.9.1"}, EnvironmentLimits())
+
+    assert (result.status, result.value) == ("fail", 1.0)
+    assert "not installed here: xgboost" in result.detail
+
+
+def test_one_unpinned_library_alone_says_nothing_of_what_the_version_was_made_with():
+    result = check_environment({}, {}, EnvironmentLimits(), {"scikit-learn"})
+
+    assert (result.status, result.value) == ("error", None)
 
 
 def test_libraries_that_read_no_saved_model_are_nothing_to_check():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -22,8 +23,8 @@ from handlers.checks.fairness import FairnessLimits
 from handlers.checks.latency import LatencyLimits
 from handlers.checks.own import OwnCheck, find_own, run_own
 from handlers.checks.robustness import RobustnessLimits
-from handlers.checks.suite import Suite, run_suite
-from steward.errors import PermanentError, TransientError
+from handlers.checks.suite import Suite, judge_facts, run_suite
+from steward.errors import ModelUnfitError, PermanentError, TransientError
 from steward.ports import Column
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "custom_check"
@@ -61,6 +62,7 @@ def examined():
         candidate=handle(predict),
         champion=handle(predict, "1"),
         features=holdout,
+        champion_features=holdout,
         labels=labels[1::2],
         scores=predict(holdout),
         reference=features[::2],
@@ -103,16 +105,99 @@ def test_a_model_that_refuses_gaps_cannot_be_robust_against_them(examined):
 
 
 def test_results_are_json(examined):
-    text = json.dumps([result.as_dict() for result in run_suite(examined, EVERYTHING)])
+    facts = judge_facts(examined.candidate, examined.champion, EVERYTHING)
+    text = json.dumps([one.as_dict() for one in (*facts, *run_suite(examined, EVERYTHING))])
 
-    assert json.loads(text)[0]["name"] == "schema"
+    assert [one["name"] for one in json.loads(text)][:3] == [
+        "schema",
+        "environment",
+        "sanity.finite",
+    ]
+
+
+def test_what_stands_in_the_files_is_judged_without_a_row_or_an_answer():
+    def unasked(_features):
+        raise AssertionError("no model is asked")
+
+    more = (Column("x", "double"), Column("extra_score", "double"))
+    libraries = {"scikit-learn": sklearn.__version__}
+    candidate = replace(handle(unasked), inputs=more, time=None, libraries=libraries)
+
+    schema, environment = judge_facts(candidate, handle(unasked, "1"), Suite())
+    alone = judge_facts(candidate, None, Suite(environment=None))
+
+    assert (schema.status, schema.detail) == ("fail", "new required column extra_score")
+    assert (environment.name, environment.status) == ("environment", "pass")
+    assert [one.status for one in alone] == ["skip"]
+    assert judge_facts(candidate, None, Suite(schema=False, environment=None)) == []
 
 
 def test_what_could_not_be_had_is_an_error_in_every_check():
     results = run_suite(bare(), EVERYTHING)
 
-    assert {result.status for result in results if result.name != "schema"} == {"error"}
+    assert {result.status for result in results} == {"error"}
     assert worst(results) == "error"
+
+
+def timed_on(columns):
+    """A stopwatch of a model that reads these columns, and refuses rows without them."""
+
+    def time(frame, rounds):
+        return [float(len(frame[columns]))] * rounds
+
+    return time
+
+
+def test_each_model_is_timed_on_its_own_columns(examined):
+    other = replace(
+        examined,
+        candidate=replace(examined.candidate, time=timed_on(["mean radius"])),
+        champion=replace(examined.champion, time=timed_on(["mean radius", "mean texture"])),
+        features=examined.features[["mean radius"]],
+    )
+
+    results = {result.name: result for result in run_suite(other, Suite(latency=LatencyLimits()))}
+
+    assert results["latency.median_ratio"].status == "pass", results["latency.median_ratio"]
+    assert results["latency.p99_ratio"].status == "pass"
+
+
+def test_a_champion_whose_columns_could_not_be_had_is_not_timed_on_others(examined):
+    lacking = replace(examined, champion_features=None)
+
+    results = {result.name: result for result in run_suite(lacking, Suite(latency=LatencyLimits()))}
+
+    assert results["latency"].status == "error"
+    assert "the champion's columns of the holdout could not be had" in results["latency"].detail
+
+
+def test_a_column_that_the_version_does_not_read_is_no_drift(examined):
+    reads_one = replace(
+        examined,
+        candidate=replace(examined.candidate, inputs=(Column("mean radius", "double"),)),
+        features=examined.features[["mean radius"]],
+    )
+    limits = DriftLimits(min_rows=50, columns=("mean radius", "mean texture", "age"))
+
+    results = {result.name: result for result in run_suite(reads_one, Suite(drift=limits))}
+
+    assert results["drift.mean radius"].status == "pass"
+    assert results["drift.mean texture"].status == "skip"
+    assert "does not read this column" in results["drift.mean texture"].detail
+    assert results["drift.age"].detail == "is missing in the reference rows"
+
+
+def test_without_a_signature_a_column_that_the_holdout_lacks_is_an_error(examined):
+    unsigned = replace(
+        examined,
+        candidate=replace(examined.candidate, inputs=None),
+        features=examined.features[["mean radius"]],
+    )
+    limits = DriftLimits(min_rows=50, columns=("mean texture",))
+
+    results = {result.name: result for result in run_suite(unsigned, Suite(drift=limits))}
+
+    assert results["drift.mean texture"].status == "error"
 
 
 def test_a_model_that_dies_in_one_check_spoils_no_other(examined):
@@ -129,6 +214,47 @@ def test_a_model_that_dies_in_one_check_spoils_no_other(examined):
     assert results["determinism"].status == "error"
     assert "the model crashed" in results["determinism"].detail
     assert results["quality.roc_auc"].status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "brief"),
+    [
+        (
+            ModelUnfitError("The model cannot be examined: it died.", reason="crash"),
+            "The model cannot be examined: it died.",
+            "the model could not be asked (crash)",
+        ),
+        (
+            PermanentError("These rows cannot be sent."),
+            "These rows cannot be sent.",
+            "the model could not be asked",
+        ),
+        (
+            KeyError("age"),
+            "the check broke off: 'age' (KeyError)",
+            "the check broke off (KeyError)",
+        ),
+    ],
+)
+def test_what_ended_a_check_is_told_in_a_sentence(examined, error, detail, brief):
+    def refuse(_features):
+        raise error
+
+    broken = replace(examined, candidate=handle(refuse))
+
+    results = {result.name: result for result in run_suite(broken, Suite())}
+
+    assert (results["determinism"].detail, results["determinism"].brief) == (detail, brief)
+
+
+def test_what_could_not_be_had_is_told_in_our_words_alone(examined):
+    nameless = replace(examined, sensitive={})
+    suite = Suite(fairness=FairnessLimits("gender", equalized_odds_difference_max=0.2))
+
+    results = {result.name: result for result in run_suite(nameless, suite)}
+
+    assert results["fairness"].detail == "the column gender of the holdout could not be had"
+    assert results["fairness"].brief == ""
 
 
 def test_a_sandbox_that_is_away_ends_the_examination_to_try_it_again(examined):
@@ -157,9 +283,9 @@ def leaving(_examined):
 @pytest.mark.parametrize(
     ("check", "status", "says"),
     [
-        (OwnCheck("mine", run=leaving), "error", "SystemExit: enough"),
+        (OwnCheck("mine", run=leaving), "error", "the check broke off: enough (SystemExit)"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass")), "pass", ""),
-        (OwnCheck("mine", run=raising), "error", "RuntimeError: no luck"),
+        (OwnCheck("mine", run=raising), "error", "the check broke off: no luck (RuntimeError)"),
         (OwnCheck("mine", run=lambda _e: True), "error", "returned bool"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "fine")), "error", "'fine'"),
         (OwnCheck("mine", run=lambda _e: CheckResult("x", "pass", float("nan"))), "error", "NaN"),
@@ -176,7 +302,8 @@ def test_an_own_check_ends_as_one_result_whatever_it_does(check, status, says):
 def test_what_an_own_check_raised_is_kept_apart_from_its_words():
     (result,) = run_own([OwnCheck("mine", run=raising)], bare())
 
-    assert (result.detail, result.brief) == ("RuntimeError: no luck", "RuntimeError")
+    assert result.detail == "the check broke off: no luck (RuntimeError)"
+    assert result.brief == "the check broke off (RuntimeError)"
 
 
 @pytest.mark.parametrize(
