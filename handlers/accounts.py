@@ -11,6 +11,7 @@ from steward.events import Event
 
 Severity = Literal["info", "success", "warning", "failure"]
 SHOWN_FACTS = 12
+_BETTER = "Register a better model, as a new version."
 
 _HELD_BECAUSE = {
     "below_margin": "not better by enough",
@@ -100,7 +101,7 @@ def tell_held(event: Event, _rollout: Rollout | None) -> Message:
     suggestion = (
         "Promote it in MLflow's pages, or set `mode: act` in the policy."
         if would
-        else "It is judged again when its evidence changes; a better model is a new version."
+        else _BETTER
     )
     return Message(
         title=title if would or not because else f"{title}: {because}",
@@ -115,7 +116,6 @@ def tell_held(event: Event, _rollout: Rollout | None) -> Message:
 def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
     """A version that fails the policy."""
     decision, subject = Decision.read(event.data), _subject(event)
-    suggestion = "Mend what the reasons name; it is then judged again. Or register a better model."
     return Message(
         title=f"{subject} rejected",
         lead=f"{subject} does not meet what the policy requires, so it was not promoted."
@@ -123,7 +123,7 @@ def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
         severity="warning",
         facts=decision.facts,
         reasons=decision.reasons,
-        next_steps=decision.next_steps or (suggestion,),
+        next_steps=decision.next_steps or (_BETTER,),
     )
 
 

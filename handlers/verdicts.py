@@ -4,11 +4,11 @@ Called by ``validate`` and ``promote``. The keys of ``data`` are read by ``notif
 CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next.
 """
 
-import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from handlers import next_steps
 from handlers.metrics import Found, tell
 from handlers.rulings import Decision, Measured
 from steward.events import Event, EventType, NewEvent
@@ -24,32 +24,6 @@ PRODUCTION_GATES = "production_gates"
 """The key of the gates of Production; ``gates`` are those that a validation judged."""
 SEMANTIC_VERSION = "semantic_version"
 """The key of the number that a promotion gave, and the tag that tells it."""
-_ANSWER = "steward approve {model} {version}, or: steward reject {model} {version} --reason REASON"
-_REPLAY = "When the cause is gone: steward events replay {event}."
-_BY_HAND = "To promote it all the same: steward promote {model} {version}"
-_NEXT = {
-    "incomplete": "Add what is missing: the version is then judged again.",
-    "ambiguous": "Say in the policy which value counts: `dataset`, or `if_several: latest`.",
-    "production_unclear": "Put that line into the policy, then: steward events replay {event}.",
-    "two_in_production": "Leave one version in Production, then: steward events replay {event}.",
-    "champion_metric_missing": "Log it for Production, then: steward events replay {event}.",
-    "champion_metric_ambiguous": _REPLAY,
-    "champion_metric_invalid": _REPLAY,
-    "gate_failed": "Set right what failed: the version is then judged again.",
-    "not_servable": _REPLAY,
-    "check_incomplete": _REPLAY,
-    "not_comparable": _REPLAY,
-    "inconclusive": _BY_HAND,
-    "not_ready": _REPLAY,
-    "first_version": "To make it the first Production: steward promote {model} {version}",
-    "approval_expired": "To ask again: steward request-approval {model} {version}",
-    "rejected_by_person": "Only an override promotes it: steward promote --help",
-    "no_rule": _BY_HAND,
-    "rolled_back_from": _BY_HAND,
-    "older_than_production": _BY_HAND,
-    "recommend": "Give it {place} in MLflow, or set `mode: act` in the policy.",
-    "beats_production": "To go back: steward rollback {model}",
-}
 
 
 def verdict_event(
@@ -75,11 +49,7 @@ def verdict_event(
             "gain": _number(decision.gain),
             "policy": services.policy.ref,
             "mode": str(services.mode),
-            "next": _next(
-                _ANSWER if kind == EventType.APPROVAL_REQUESTED else _NEXT.get(decision.code),
-                event,
-                services,
-            ),
+            "next": _next(kind, event, services, decision),
             **_judged_last(decision),
             **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
@@ -111,16 +81,10 @@ def person_event(
             "reasons": reasons,
             "policy": services.policy.ref,
             "mode": str(services.mode),
-            "next": _next(_NEXT.get(str(told.get("code", ""))), event, services),
+            "next": next_steps.after(str(told.get("code", "")), event, services.policy),
             **told,
         },
     )
-
-
-def place(services: Services) -> str:
-    """Where the policy looks for Production, as a person would say it: stage Production."""
-    rule = services.policy.production
-    return f"stage {rule.stage}" if rule.stage else f"alias {rule.alias}"
 
 
 def found_metric(found: Found) -> dict[str, Any]:
@@ -148,9 +112,9 @@ def _number(value: Decimal | None) -> str | None:
     return None if value is None else tell(value)
 
 
-def _next(sentence: str | None, event: Event, services: Services) -> list[str]:
-    if not sentence:
-        return []
-    model = shlex.quote(event.model.name) if event.model else ""
-    named = {"event": event.id, "model": model, "version": event.version}
-    return [sentence.format(place=place(services), **named)]
+def _next(kind: EventType, event: Event, services: Services, decision: Decision) -> list[str]:
+    if kind == EventType.APPROVAL_REQUESTED:
+        return next_steps.to_answer(event, services.policy)
+    cause = next(iter(services.history.chain(event.id)[1:2]), None)
+    gates = decision.gates
+    return next_steps.after(decision.code, event, services.policy, gates=gates, cause=cause)
