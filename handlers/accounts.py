@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from handlers import measured
 from handlers.wording import Decision, Fact, Rollout, command, number, sentences, short
 from steward.events import Event
 
@@ -69,7 +70,7 @@ def tell_promoted(event: Event, rollout: Rollout | None) -> Message:
         title=f"{subject} promoted to Production" + (", but not every replica serves it" * failed),
         lead=f"{subject} is now in Production.{before}",
         severity="failure" if failed else "success",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, event.version, rollout)
@@ -99,15 +100,13 @@ def tell_held(event: Event, _rollout: Rollout | None) -> Message:
         else f"{subject} was not promoted.{stays}"
     )
     suggestion = (
-        "Promote it in MLflow's pages, or set `mode: act` in the policy."
-        if would
-        else _BETTER
+        "Promote it in MLflow's pages, or set `mode: act` in the policy." if would else _BETTER
     )
     return Message(
         title=title if would or not because else f"{title}: {because}",
         lead=lead,
         severity="info" if would else "warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         next_steps=decision.next_steps or (suggestion,),
     )
@@ -121,7 +120,7 @@ def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
         lead=f"{subject} does not meet what the policy requires, so it was not promoted."
         + _stays(decision),
         severity="warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         next_steps=decision.next_steps or (_BETTER,),
     )
@@ -136,7 +135,7 @@ def tell_approval_requested(event: Event, _rollout: Rollout | None) -> Message:
         title=f"{subject} waits for approval",
         lead=f"{subject} is promoted when people approve it{until}." + _stays(decision),
         severity="warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         next_steps=decision.next_steps,
     )

@@ -23,6 +23,7 @@ _OVERRIDE = (
     "Only an override promotes it: steward promote {model} {version} --override --reason WHY"
 )
 _BY_HAND = "To promote it all the same: steward promote {model} {version}"
+_IN_A_FREEZE = "To promote it in the freeze all the same: steward promote {model} {version}"
 _BY_CODE: Mapping[str, tuple[str, ...]] = {
     "ambiguous": (_WHICH, _CHANGED),
     "below_margin": (_BETTER, _BY_HAND, _CHANGED),
@@ -78,9 +79,15 @@ def after(
     return [step.format(**names) for step in _BY_CODE.get(code, ())]
 
 
-def while_waiting(waits_for: str, policy: Policy) -> list[str]:
-    """What would end a wait, by what it says it waits for: ``tag validated, test_auc``."""
-    wanted = waits_for.split(", ")
+def while_waiting(note: str, model: str, version: str, policy: Policy) -> list[str]:
+    """What would end a wait, by what its dispatch notes, and what passes over it.
+
+    Such as ``waiting for tag validated, test_auc until 12:00 UTC`` or ``frozen until ...``.
+    """
+    names = {"model": shlex.quote(model), "version": version}
+    if note.startswith("frozen until "):
+        return [_IN_A_FREEZE.format(**names)]
+    wanted = note.removeprefix("waiting for ").rpartition(" until ")[0].split(", ")
     tags = [each.removeprefix("tag ") for each in wanted if each.startswith("tag ")]
     return [f"{_set_tag(policy, key)} It is judged as soon as that is seen." for key in tags]
 

@@ -1,7 +1,8 @@
 """The events that carry a verdict: held, rejected, promoted, with numbers, reasons, what to do.
 
 Called by ``validate`` and ``promote``. The keys of ``data`` are read by ``notify``, the API and the
-CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next.
+CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next; where
+it rests on an examination also comparison, measured and report.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from handlers import next_steps
+from handlers.measured import measured_metrics
 from handlers.metrics import Found, tell
 from handlers.rulings import Decision, Measured
 from steward.events import Event, EventType, NewEvent
@@ -51,10 +53,19 @@ def verdict_event(
             "mode": str(services.mode),
             "next": _next(kind, event, services, decision),
             **_judged_last(decision),
+            **_of_validation(event),
             **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
         },
     )
+
+
+def _of_validation(event: Event) -> dict[str, Any]:
+    """What its readers need of the validation that it rests on: its report, what it measured."""
+    if event.type != EventType.VALIDATED:
+        return {}
+    told = {"report": event.data.get("report"), "measured": measured_metrics(event.data)}
+    return {key: value for key, value in told.items() if value}
 
 
 def _judged_last(decision: Decision) -> dict[str, Any]:

@@ -140,6 +140,7 @@ def _next(found: Document, account: Message | None) -> list[str]:
             if is_told
             else f"Not every replica serves it; they load it when they start again: {ids}."
         )
+    lines += now.get("next", ())
     if now["verdict"] and now["verdict"]["verdict"] == "waiting":
         lines.append(f"Wait: steward wait {model} {found['version']}")
     lines += account.next_steps if account else ()

@@ -91,12 +91,21 @@ def test_a_rejected_version_is_told_what_the_gate_that_stopped_it_needs() -> Non
 def test_who_waits_for_a_tag_is_told_to_set_it() -> None:
     policy = make_policy(stages={"Production": {"tags": {"validated": True}}})
 
-    steps = next_steps.while_waiting("tag validated, test_auc", policy)
+    note = "waiting for tag validated, test_auc until 12:00 UTC"
+    (step,) = next_steps.while_waiting(note, "fraud", "7", policy)
 
-    assert steps == [
+    assert step == (
         "Set the tag validated of the version in MLflow to true. "
         "It is judged as soon as that is seen."
-    ]
+    )
+
+
+def test_who_waits_in_a_freeze_is_told_how_a_person_passes_it() -> None:
+    note = "frozen until 2026-12-01 00:00 UTC; would be promoted: it is better"
+
+    steps = next_steps.while_waiting(note, "my model", "7", make_policy())
+
+    assert steps == ["To promote it in the freeze all the same: steward promote 'my model' 7"]
 
 
 def only(outcome: object) -> Event:

@@ -72,6 +72,7 @@ EXPLAINED: dict[str, Any] = {
     "now": {
         "production": "6",
         "verdict": EXAMPLE_VERDICT,
+        "next": [],
         "policy": EXAMPLE_POLICY,
         "desired": None,
         "replicas": [],
