@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from handlers import next_steps
 from steward.events import Event, EventType
-from steward.journal import catalog, past, queries, verdicts
+from steward.journal import catalog, crowding, past, queries, verdicts
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import STAGE
 from steward.journal.past import Snapshot
@@ -73,6 +73,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         dispatches = queries.dispatches_of(connection, [event.id for event in told])
         steps = _steps(connection, told, dispatches, moment)
         policy = catalog.governing(connection, known)
+        crowded = crowding.crowds(connection, [known])
         verdict = verdicts.standing_verdict(connection, known.model, version)
     then = None
     if moment and production:
@@ -89,6 +90,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         "steps": steps,
         "now": {
             "production": known.production,
+            "several_in_production": crowded.get(known.id, []),
             "is_production": known.production == version,
             "verdict": verdict_of(verdict),
             "next": _next(known, version, verdict, policy),

@@ -71,6 +71,7 @@ EXPLAINED: dict[str, Any] = {
     ],
     "now": {
         "production": "6",
+        "several_in_production": [],
         "verdict": EXAMPLE_VERDICT,
         "next": [],
         "policy": EXAMPLE_POLICY,
