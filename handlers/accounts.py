@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from handlers import measured
 from handlers.wording import Decision, Fact, Rollout, command, number, sentences, short
-from steward.events import Event
+from steward.events import Event, direction
 
 Severity = Literal["info", "success", "warning", "failure"]
 SHOWN_FACTS = 12
@@ -198,11 +198,11 @@ def tell_rolled_back(event: Event, rollout: Rollout | None) -> Message:
     name, failed = _name(event), _failed(rollout)
     back_to = f"version {now}" if now else "no version"
     left_as = f"version {left}" if left else "the version before"
-    actor = event.data.get("actor")
+    actor, way = event.data.get("actor"), direction(left, now)
     return Message(
         title=f"{name} {left_as} rolled back; Production is {back_to}"
         + (", but not every replica serves it" * failed),
-        lead=f"Production of {name} went back from {left_as} to {back_to}.",
+        lead=f"Production of {name} went {way} from {left_as} to {back_to}.",
         severity="failure" if failed else "warning",
         facts=(("Asked for by", short(actor)),) if actor else (),
         reasons=sentences(event.data.get("reason")),

@@ -11,7 +11,7 @@ from typing import Any
 
 from handlers.approvals import is_question
 from handlers.measured import sides
-from steward.events import Event, EventType
+from steward.events import Event, EventType, direction
 
 Step = dict[str, Any]
 """A step of the chain as `explain` answers it: time, type, dispatches with attempts, effects."""
@@ -170,7 +170,8 @@ def _decided(event: Event | None, of_itself: Event | None) -> dict[str, Any] | N
         return None
     data = dict(event.data)
     if event is not of_itself:
-        reason = f"Production went back to it from version {event.before}"
+        way = direction(event.before, event.after)
+        reason = f"Production went {way} to it from version {event.before}"
         data |= {"verdict": "promoted", "code": "rolled_back_to", "reasons": [reason]}
     return {
         "verdict": data.get("verdict") or event.type.rpartition(".")[2],
