@@ -35,7 +35,7 @@ _BY_CODE: Mapping[str, tuple[str, ...]] = {
     "champion_metric_ambiguous": (_IS_GONE,),
     "champion_metric_invalid": (_IS_GONE,),
     "check_failed": (_MENDED, _CHANGED),
-    "check_incomplete": (_IS_GONE, f"Where its own files are the cause: {_MENDED}"),
+    "check_incomplete": (_IS_GONE, "Where its own files are the cause: register a mended model, as a new version."),
     "not_servable": (_IS_GONE,),
     "not_comparable": (_IS_GONE, _BY_HAND),
     "not_ready": (_IS_GONE,),
