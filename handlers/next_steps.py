@@ -19,6 +19,7 @@ _CHANGED = f"{_AFTER_A_CHANGE} {_AGAIN}"
 _WHICH = "Say in the policy which value counts: `dataset`, or `if_several: latest`."
 _BETTER = "Register a better model, as a new version."
 _MENDED = "Files of a registered version never change: register a mended model, as a new version."
+_OR_ITS_FILES = "Where its own files are the cause: register a mended model, as a new version."
 _OVERRIDE = (
     "Only an override promotes it: steward promote {model} {version} --override --reason WHY"
 )
@@ -35,7 +36,7 @@ _BY_CODE: Mapping[str, tuple[str, ...]] = {
     "champion_metric_ambiguous": (_IS_GONE,),
     "champion_metric_invalid": (_IS_GONE,),
     "check_failed": (_MENDED, _CHANGED),
-    "check_incomplete": (_IS_GONE, "Where its own files are the cause: register a mended model, as a new version."),
+    "check_incomplete": (_IS_GONE, _OR_ITS_FILES),
     "not_servable": (_IS_GONE,),
     "not_comparable": (_IS_GONE, _BY_HAND),
     "not_ready": (_IS_GONE,),
