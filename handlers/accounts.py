@@ -6,11 +6,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from handlers import measured
 from handlers.wording import Decision, Fact, Rollout, command, number, sentences, short
-from steward.events import Event
+from steward.events import Event, direction
 
 Severity = Literal["info", "success", "warning", "failure"]
 SHOWN_FACTS = 12
+_BETTER = "Register a better model, as a new version."
 
 _HELD_BECAUSE = {
     "below_margin": "not better by enough",
@@ -68,7 +70,7 @@ def tell_promoted(event: Event, rollout: Rollout | None) -> Message:
         title=f"{subject} promoted to Production" + (", but not every replica serves it" * failed),
         lead=f"{subject} is now in Production.{before}",
         severity="failure" if failed else "success",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         serving=rollout.lines if rollout else (),
         next_steps=_after_rollout(event, event.version, rollout)
@@ -98,15 +100,13 @@ def tell_held(event: Event, _rollout: Rollout | None) -> Message:
         else f"{subject} was not promoted.{stays}"
     )
     suggestion = (
-        "Promote it in MLflow's pages, or set `mode: act` in the policy."
-        if would
-        else "It is judged again when its evidence changes; a better model is a new version."
+        "Promote it in MLflow's pages, or set `mode: act` in the policy." if would else _BETTER
     )
     return Message(
         title=title if would or not because else f"{title}: {because}",
         lead=lead,
         severity="info" if would else "warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         next_steps=decision.next_steps or (suggestion,),
     )
@@ -115,15 +115,14 @@ def tell_held(event: Event, _rollout: Rollout | None) -> Message:
 def tell_rejected(event: Event, _rollout: Rollout | None) -> Message:
     """A version that fails the policy."""
     decision, subject = Decision.read(event.data), _subject(event)
-    suggestion = "Mend what the reasons name; it is then judged again. Or register a better model."
     return Message(
         title=f"{subject} rejected",
         lead=f"{subject} does not meet what the policy requires, so it was not promoted."
         + _stays(decision),
         severity="warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
-        next_steps=decision.next_steps or (suggestion,),
+        next_steps=decision.next_steps or (_BETTER,),
     )
 
 
@@ -136,7 +135,7 @@ def tell_approval_requested(event: Event, _rollout: Rollout | None) -> Message:
         title=f"{subject} waits for approval",
         lead=f"{subject} is promoted when people approve it{until}." + _stays(decision),
         severity="warning",
-        facts=decision.facts,
+        facts=(*decision.facts, *measured.facts(event.data)),
         reasons=decision.reasons,
         next_steps=decision.next_steps,
     )
@@ -199,11 +198,11 @@ def tell_rolled_back(event: Event, rollout: Rollout | None) -> Message:
     name, failed = _name(event), _failed(rollout)
     back_to = f"version {now}" if now else "no version"
     left_as = f"version {left}" if left else "the version before"
-    actor = event.data.get("actor")
+    actor, way = event.data.get("actor"), direction(left, now)
     return Message(
         title=f"{name} {left_as} rolled back; Production is {back_to}"
         + (", but not every replica serves it" * failed),
-        lead=f"Production of {name} went back from {left_as} to {back_to}.",
+        lead=f"Production of {name} went {way} from {left_as} to {back_to}.",
         severity="failure" if failed else "warning",
         facts=(("Asked for by", short(actor)),) if actor else (),
         reasons=sentences(event.data.get("reason")),

@@ -177,7 +177,7 @@ def _required_tag(key: str, tags: Mapping[str, str]) -> Gate:
 
 
 def _tag(key: str, expected: TagValue, tags: Mapping[str, str]) -> Gate:
-    actual, wanted = tags.get(key), _tell_expected(expected)
+    actual, wanted = tags.get(key), tell_expected(expected)
     if actual is None:
         detail = f"no tag {key}; {wanted} is required"
         return Gate(f"tag {key}", "missing", detail, waits_for=f"tag {key}")
@@ -187,7 +187,8 @@ def _tag(key: str, expected: TagValue, tags: Mapping[str, str]) -> Gate:
     return Gate(f"tag {key}", "fail", detail, "gate_failed")
 
 
-def _tell_expected(expected: TagValue) -> str:
+def tell_expected(expected: TagValue) -> str:
+    """The value that a policy asks for, as a tag writes it: ``true``, ``yes or no``."""
     values = expected if isinstance(expected, tuple) else (expected,)
     return " or ".join(
         str(value).lower() if isinstance(value, bool) else str(value) for value in values

@@ -10,7 +10,7 @@ from itertools import takewhile
 from handlers import changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, PermanentError
-from steward.events import Event, EventType, ModelRef, NewEvent
+from steward.events import Event, EventType, ModelRef, NewEvent, direction
 from steward.policy import Mode
 from steward.ports import Done, Outcome, Services, Skipped
 
@@ -54,7 +54,8 @@ def _why_not_again(event: Event, services: Services) -> str | None:
     """A replay of a rollback that was made would go back one version more."""
     for known in services.history.caused(event.id):
         if known.type == EventType.ROLLED_BACK:
-            return f"done already: Production went back to version {known.after}"
+            way = direction(known.before, known.after)
+            return f"done already: Production went {way} to version {known.after}"
     return None
 
 

@@ -167,6 +167,7 @@ def _ended(
         tuple(gate.detail for gate in because),
         Measured(judged.version.version, judged.metrics),
         metric=when.metric if when else next(iter(services.policy.require.metrics), None),
+        gates=tuple(because),
     )
     told = {**_looked_at(judged, found), **(found.as_data() if found else {})}
     return Done(events=(verdict_event(kind, event, services, decision, told),))

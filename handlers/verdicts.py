@@ -1,14 +1,16 @@
 """The events that carry a verdict: held, rejected, promoted, with numbers, reasons, what to do.
 
 Called by ``validate`` and ``promote``. The keys of ``data`` are read by ``notify``, the API and the
-CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next.
+CLI: verdict, code, reasons, metric, candidate, champion, margin, gain, policy, mode, next; where
+it rests on an examination also comparison, measured and report.
 """
 
-import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from handlers import next_steps
+from handlers.measured import measured_metrics
 from handlers.metrics import Found, tell
 from handlers.rulings import Decision, Measured
 from steward.events import Event, EventType, NewEvent
@@ -24,32 +26,6 @@ PRODUCTION_GATES = "production_gates"
 """The key of the gates of Production; ``gates`` are those that a validation judged."""
 SEMANTIC_VERSION = "semantic_version"
 """The key of the number that a promotion gave, and the tag that tells it."""
-_ANSWER = "steward approve {model} {version}, or: steward reject {model} {version} --reason REASON"
-_REPLAY = "When the cause is gone: steward events replay {event}."
-_BY_HAND = "To promote it all the same: steward promote {model} {version}"
-_NEXT = {
-    "incomplete": "Add what is missing: the version is then judged again.",
-    "ambiguous": "Say in the policy which value counts: `dataset`, or `if_several: latest`.",
-    "production_unclear": "Put that line into the policy, then: steward events replay {event}.",
-    "two_in_production": "Leave one version in Production, then: steward events replay {event}.",
-    "champion_metric_missing": "Log it for Production, then: steward events replay {event}.",
-    "champion_metric_ambiguous": _REPLAY,
-    "champion_metric_invalid": _REPLAY,
-    "gate_failed": "Set right what failed: the version is then judged again.",
-    "not_servable": _REPLAY,
-    "check_incomplete": _REPLAY,
-    "not_comparable": _REPLAY,
-    "inconclusive": _BY_HAND,
-    "not_ready": _REPLAY,
-    "first_version": "To make it the first Production: steward promote {model} {version}",
-    "approval_expired": "To ask again: steward request-approval {model} {version}",
-    "rejected_by_person": "Only an override promotes it: steward promote --help",
-    "no_rule": _BY_HAND,
-    "rolled_back_from": _BY_HAND,
-    "older_than_production": _BY_HAND,
-    "recommend": "Give it {place} in MLflow, or set `mode: act` in the policy.",
-    "beats_production": "To go back: steward rollback {model}",
-}
 
 
 def verdict_event(
@@ -75,16 +51,21 @@ def verdict_event(
             "gain": _number(decision.gain),
             "policy": services.policy.ref,
             "mode": str(services.mode),
-            "next": _next(
-                _ANSWER if kind == EventType.APPROVAL_REQUESTED else _NEXT.get(decision.code),
-                event,
-                services,
-            ),
+            "next": _next(kind, event, services, decision),
             **_judged_last(decision),
+            **_of_validation(event),
             **({"comparison": decision.on_holdout.as_dict()} if decision.on_holdout else {}),
             **(extra or {}),
         },
     )
+
+
+def _of_validation(event: Event) -> dict[str, Any]:
+    """What its readers need of the validation that it rests on: its report, what it measured."""
+    if event.type != EventType.VALIDATED:
+        return {}
+    told = {"report": event.data.get("report"), "measured": measured_metrics(event.data)}
+    return {key: value for key, value in told.items() if value}
 
 
 def _judged_last(decision: Decision) -> dict[str, Any]:
@@ -111,16 +92,10 @@ def person_event(
             "reasons": reasons,
             "policy": services.policy.ref,
             "mode": str(services.mode),
-            "next": _next(_NEXT.get(str(told.get("code", ""))), event, services),
+            "next": next_steps.after(str(told.get("code", "")), event, services.policy),
             **told,
         },
     )
-
-
-def place(services: Services) -> str:
-    """Where the policy looks for Production, as a person would say it: stage Production."""
-    rule = services.policy.production
-    return f"stage {rule.stage}" if rule.stage else f"alias {rule.alias}"
 
 
 def found_metric(found: Found) -> dict[str, Any]:
@@ -148,9 +123,9 @@ def _number(value: Decimal | None) -> str | None:
     return None if value is None else tell(value)
 
 
-def _next(sentence: str | None, event: Event, services: Services) -> list[str]:
-    if not sentence:
-        return []
-    model = shlex.quote(event.model.name) if event.model else ""
-    named = {"event": event.id, "model": model, "version": event.version}
-    return [sentence.format(place=place(services), **named)]
+def _next(kind: EventType, event: Event, services: Services, decision: Decision) -> list[str]:
+    if kind == EventType.APPROVAL_REQUESTED:
+        return next_steps.to_answer(event, services.policy)
+    cause = next(iter(services.history.chain(event.id)[1:2]), None)
+    gates = decision.gates
+    return next_steps.after(decision.code, event, services.policy, gates=gates, cause=cause)

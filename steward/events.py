@@ -168,3 +168,13 @@ class Event:
             caused_by=document.get("causedby"),
             seen_by=document.get("seenby") or "self",
         )
+
+
+def direction(before: object, after: object) -> str:
+    """Which way Production went: ``back``, or ``forward`` to a version that was registered later.
+
+    MLflow counts versions up; a rollback may name one that is newer than Production.
+    """
+    left, now = str(before), str(after)
+    is_forward = left.isdecimal() and now.isdecimal() and int(now) > int(left)
+    return "forward" if is_forward else "back"

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from steward.errors import ConfigurationError, NotFoundError, StewardError, TransientError
-from steward.settings import Settings, load_settings
+from steward.settings import Settings, environment_with_dotenv, load_settings
 
 TIMEOUT_SECONDS = 30.0
 Document = dict[str, Any]
@@ -158,7 +158,7 @@ def find_target(settings: Settings) -> Target:
     url = url.rstrip("/")
     token_file = settings.data_dir / "token"
     if settings.token:
-        return Target(url, found_in, settings.token.get_secret_value(), "STEWARD_TOKEN")
+        return Target(url, found_in, settings.token.get_secret_value(), _token_variable())
     if is_loopback(url) or url == running or not settings.url:
         try:
             token = token_file.read_text(encoding="utf-8").strip()
@@ -167,6 +167,14 @@ def find_target(settings: Settings) -> Target:
         if token:
             return Target(url, found_in, token, str(token_file))
     return Target(url, found_in, None, "")
+
+
+def _token_variable() -> str:
+    """Which setting named the token: the variable itself goes before its file."""
+    environment = environment_with_dotenv()
+    if not environment.get("STEWARD_TOKEN") and (path := environment.get("STEWARD_TOKEN_FILE")):
+        return f"STEWARD_TOKEN_FILE ({path})"
+    return "STEWARD_TOKEN"
 
 
 def path_of(*parts: str) -> str:

@@ -106,18 +106,23 @@ def reject(
     version: Waiting = None,
     *,
     reason: Annotated[str, typer.Option(help="Why; it is written down and told.")],
+    wait: Wait = True,
+    timeout: Timeout = FIVE_MINUTES,
     registry: options.Registry = None,
     workspace: options.Workspace = None,
     as_json: options.Json = False,
 ) -> None:
-    """Reject a version for good: only an explicit override promotes it after this."""
+    """Reject a version for good: only an explicit override promotes it after this.
+
+    Exit code: 0 rejected, 1 refused, 3 not in time.
+    """
     _need_reason(reason, "A rejection")
     _say(
         ctx,
         "reject",
         (model, version, registry, workspace),
         {"comment": reason},
-        FIVE_MINUTES,
+        timeout if wait else None,
         as_json=as_json,
     )
 

@@ -87,6 +87,9 @@ def _print_standing(found: Document, account: Message | None) -> None:
     verdict = now["verdict"] or {"verdict": "never judged by Steward", "reasons": [], "at": None}
     production = f"version {now['production']}" if now["production"] else "empty"
     where = "in Production" if now["is_production"] else f"not Production, which is {production}"
+    if crowd := now.get("several_in_production"):
+        among = "one of those" if found["version"] in crowd else "not one of those"
+        where = f"{among} that are in Production together: {' and '.join(crowd)}; only one can be"
     typer.secho(f"{tables.clean(found['model'])} version {found['version']} is {where}.", bold=True)
     at = f", {tables.when(verdict['at'])}" if verdict["at"] else ""
     by = f", by {verdict['policy']}" if verdict.get("policy") else ""
@@ -131,6 +134,8 @@ def _next(found: Document, account: Message | None) -> list[str]:
         for dispatch in step["dispatches"]
         if dispatch["state"] == "dead"
     ]
+    if crowd := now.get("several_in_production"):
+        lines.append(f"Leave one of {' and '.join(crowd)} in Production, in MLflow's pages.")
     behind = [each for each in now["replicas"] if each["is_live"] and not each["is_current"]]
     if now["is_production"] and behind:
         ids = ", ".join(each["id"] for each in behind)
@@ -140,6 +145,7 @@ def _next(found: Document, account: Message | None) -> list[str]:
             if is_told
             else f"Not every replica serves it; they load it when they start again: {ids}."
         )
+    lines += now.get("next", ())
     if now["verdict"] and now["verdict"]["verdict"] == "waiting":
         lines.append(f"Wait: steward wait {model} {found['version']}")
     lines += account.next_steps if account else ()

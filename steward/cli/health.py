@@ -32,9 +32,9 @@ def health(ctx: typer.Context, *, as_json: options.Json = False) -> None:
         since = f"; the oldest unfinished is {oldest:.0f} s old" if oldest is not None else ""
         typer.echo(f"Dispatches: {', '.join(told)}{since}.")
         typer.echo(
-            f"Since ever: {found['redelivered_hints']} hints sent again, "
-            f"{found['expired_leases']} leases expired, "
-            f"{found['seen_by_poll_alone']} events seen by the poll alone."
+            f"Since ever: {_count(found['redelivered_hints'], 'hint')} sent again, "
+            f"{_count(found['expired_leases'], 'lease')} expired, "
+            f"{_count(found['seen_by_poll_alone'], 'event')} seen by the poll alone."
         )
         if found["processes"]:
             columns = ("process", "role", "queue", "last sign", "canary", "clock")
@@ -56,3 +56,7 @@ def _process(found: dict[str, Any]) -> tuple[str, ...]:
         "-" if canary is None else f"{canary:.0f} s ago",
         "-" if skew is None else f"{skew:+.1f} s",
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

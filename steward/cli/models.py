@@ -43,7 +43,7 @@ def list_(
         [
             (
                 item["name"],
-                item["production"],
+                production_told(item),
                 item["versions"],
                 _aliases(item["aliases"]),
                 "paused" if item["paused"] else "runs",
@@ -77,7 +77,7 @@ def _print_model(found: dict[str, Any]) -> None:
     paused, desired = found["paused"], found["desired"]
     tables.facts(
         [
-            ("Production", f"version {found['production']}" if found["production"] else "none"),
+            ("Production", production_told(found, prefix="version ") or "none"),
             ("previously", ", ".join(found["past_production"][1:6])),
             ("aliases", _aliases(found["aliases"])),
             ("description", found["description"]),
@@ -102,6 +102,14 @@ def _print_model(found: dict[str, Any]) -> None:
     if note := reloads_nothing(found["policy"], desired):
         tables.say(note)
     typer.echo(f"\nWhy: steward explain {tables.quoted(found['name'])}")
+
+
+def production_told(found: dict[str, Any], prefix: str = "") -> str | None:
+    """The version, or that there are several where only one can be."""
+    if crowd := found.get("several_in_production"):
+        count = {2: "two", 3: "three"}.get(len(crowd), len(crowd))
+        return f"{count} in Production: {' and '.join(crowd)}"
+    return f"{prefix}{found['production']}" if found["production"] else None
 
 
 def _aliases(aliases: dict[str, Any]) -> str:

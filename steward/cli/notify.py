@@ -33,6 +33,11 @@ No channel is configured, so nobody is told. Set one or more of these, in the en
 or name channels in the policy file, under `channels:`."""
 
 
+WITHOUT_POLICY = """\
+STEWARD_POLICY_FILE is not set here, so the channels of a policy file that is in force are not known
+to this command: set it to that file to test them."""
+
+
 @app.callback()
 def _notify() -> None:
     """Whom Steward tells, and whether that works."""
@@ -59,6 +64,8 @@ def send_examples(
         notification = _notification(_chosen(examples(), event, "event"), settings)
     except StewardError as error:
         _stop(str(error))
+    if settings.policy_file is None and (not channels or channel not in {None, *channels}):
+        typer.echo(WITHOUT_POLICY, err=True)
     if channel is not None:
         channels = {channel: _chosen(channels, channel, "channel")}
     if is_printed:

@@ -36,6 +36,9 @@ def examples() -> dict[str, Example]:
         EventType.ROLLOUT_FAILED: _chain(_rollout(EventType.ROLLOUT_FAILED), changed, promoted),
         EventType.HELD: _chain(_event(EventType.HELD, data=_HELD)),
         EventType.REJECTED: _chain(_event(EventType.REJECTED, data=_REJECTED)),
+        EventType.APPROVAL_REQUESTED: _chain(_event(EventType.APPROVAL_REQUESTED, data=_ASKED)),
+        EventType.APPROVAL_REJECTED: _chain(_event(EventType.APPROVAL_REJECTED, data=_SAID_NO)),
+        EventType.APPROVAL_EXPIRED: _chain(_event(EventType.APPROVAL_EXPIRED, data=_EXPIRED)),
         EventType.CHAMPION_CHANGED: _chain(_rollout(EventType.ROLLOUT_FINISHED), changed),
         EventType.ROLLED_BACK: _chain(
             _rollout(EventType.ROLLOUT_FINISHED, version="6"), back, rolled_back
@@ -70,6 +73,31 @@ _REJECTED = {
     "candidate": {**_SEVEN, "value": 0.8107},
     "champion": None,
     "next": ["Set the tag data_version on the version. Its auc needs a better model."],
+}
+_ASKED = {
+    **_HELD,
+    "verdict": "awaiting_approval",
+    "code": "inconclusive",
+    "reasons": [
+        "better by 0.0069, but not for sure",
+        "0 of 1 approvals are given; asked are: maria, paul",
+    ],
+    "expires_at": "2026-12-04T12:00:00+00:00",
+    "next": ["steward approve credit-risk 7, or: steward reject credit-risk 7 --reason REASON"],
+}
+_SAID_NO = {
+    **_POLICY,
+    "verdict": "rejected",
+    "code": "rejected_by_person",
+    "actor": "maria",
+    "reasons": ["rejected by maria: trained before the new fees"],
+}
+_EXPIRED = {
+    **_POLICY,
+    "verdict": "held",
+    "code": "approval_expired",
+    "reasons": ["nobody answered within 72 hours"],
+    "next": ["To ask again: steward request-approval credit-risk 7"],
 }
 _ROLLED_BACK = {"reason": "Too many false alarms since noon.", "actor": "maria"}
 _VIOLATED = {

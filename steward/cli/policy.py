@@ -7,18 +7,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from steward.cli.policy_warnings import warnings
 from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.events import ModelRef
-from steward.policy import ChannelSpec, Mode, PolicySet
+from steward.policy import Mode, PolicySet
 from steward.policy.checks import NO_POLICY
-from steward.policy.installed import (
-    channel_recipients,
-    channel_url,
-    policies_in_force,
-    settings_channels,
-)
+from steward.policy.installed import policies_in_force
 from steward.policy.schema import policy_schema
-from steward.policy.summary import describe, never_governs
+from steward.policy.summary import describe
 from steward.settings import Settings, load_settings
 
 app = typer.Typer(help="The rules: what is validated, promoted and told.", no_args_is_help=True)
@@ -66,7 +62,7 @@ def check(
         for label, text in describe(policy, Mode.lowest(policy.mode, settings.mode)):
             typer.echo(f"  {label:<10}  {text}")
     typer.echo("\nA model that no policy governs is observed.")
-    for warning in _warnings(policies, settings):
+    for warning in warnings(policies, settings):
         typer.echo(f"Warning: {warning}", err=True)
 
 
@@ -144,33 +140,6 @@ def _reason(policies: PolicySet, pattern: str | None, tags: dict[str, str]) -> s
     asking = [other.name for other in policies.policies if other.match.tags]
     hint = f"; {', '.join(asking)} also asks for tags: give them with --tag" if asking else ""
     return f"no policy matches, so it is observed{'' if tags else hint}"
-
-
-def _warnings(policies: PolicySet, settings: Settings) -> list[str]:
-    """What is valid but will not do what it says on this machine."""
-    warnings = [
-        f"policy '{name}' never governs: one before it matches every model"
-        for name in never_governs(policies)
-    ]
-    for channel in policies.channels.values():
-        problem = _unset(channel)
-        if problem:
-            warnings.append(f"channel {channel.name}: {problem}")
-    known = {*policies.channels, *settings_channels(settings), "all"}
-    asked = [name for policy in policies.policies for n in policy.notify for name in n.to]
-    return warnings + [
-        f"channel {name} is not configured in the settings"
-        for name in dict.fromkeys(asked)
-        if name not in known
-    ]
-
-
-def _unset(channel: ChannelSpec) -> str:
-    try:
-        _ = channel_recipients(channel) if channel.kind == "email" else channel_url(channel)
-    except ConfigurationError as error:
-        return str(error)
-    return ""
 
 
 def _tags(pairs: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import typer
 from steward.cli import following, options
 from steward.cli.api_client import connect, path_of
 from steward.cli.following import Answer, Family, dispatches, served
-from steward.events import Event
+from steward.events import Event, direction
 
 
 def rollback(
@@ -45,7 +45,8 @@ def outcome_of(family: Family) -> Answer:
     done = events.get("model_version.rolled_back")
     if done is None:
         return _not_rolled_back(family[:1], str(request.model))
-    told = f"{done.model}: Production went back from version {done.before} to {done.after}."
+    way = direction(done.before, done.after)
+    told = f"{done.model}: Production went {way} from version {done.before} to {done.after}."
     passed = [f"{reason[0].upper()}{reason[1:]}." for reason in done.data.get("reasons", [])[1:]]
     return served(family, events, (told, *passed), done.after)
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import typer
 
+from handlers.measured import difference
 from handlers.wording import Score, number
 from steward.cli import tables
 from steward.cli.api_client import Document
 
 Fact = tuple[str, Any]
 SHOWN_METRICS = 10
-_METHODS = {"delong": "paired DeLong", "bootstrap": "paired bootstrap"}
 _SEEN = {
     "webhook": "told by a webhook",
     "poll": "found by the poll",
@@ -103,24 +103,8 @@ def _compared(row: Document | None) -> Iterator[Fact]:
     )
     same = {True: "; the same data", False: "; NOT the same data"}.get(row["is_same_data"], "")
     yield "Compared", told + same
-    if difference := _difference(row.get("comparison")):
-        yield "Difference", difference
-
-
-def _difference(row: Document | None) -> str:
-    """How sure the difference on the holdout is; nothing where none was measured."""
-    if not row or row.get("delta") is None or row.get("se") is None:
-        return ""
-    word = "worse" if row["delta"] < 0 else "better"
-    low, high = number(row["interval_low"]), number(row["interval_high"])
-    classes = ""
-    if row.get("n_pos") is not None:
-        classes = f": {row['n_pos']} positive, {row['n_neg']} negative"
-    return (
-        f"{word} by {number(abs(row['delta']))}, {number(100 * row['confidence'])}% interval "
-        f"{low} to {high} ({_METHODS[row['method']]}, standard error {number(row['se'])}, "
-        f"{row['n']} rows{classes})"
-    )
+    if sure := difference(row.get("comparison")):
+        yield "Difference", sure
 
 
 def _decided(row: Document | None) -> Iterator[Fact]:

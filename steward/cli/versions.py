@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from handlers.approval_tags import DETAILS
+from handlers.wording import number
 from steward.cli import options, tables
 from steward.cli.api_client import Api, connect
 from steward.cli.lookup import PAGE, get_model
@@ -95,5 +96,9 @@ def _print(items: list[dict[str, Any]]) -> None:
 
 
 def _metrics(item: dict[str, Any]) -> str:
-    known = item["metrics"] or item["found"]
-    return ", ".join(f"{key}={value}" for key, value in list(known.items())[:SHOWN_METRICS])
+    """As logged, and beside it what Steward measured of it on the policy's holdout."""
+    known, own = item["metrics"] or item["found"], item.get("measured") or {}
+    return ", ".join(
+        f"{key}={value}" + (f" (measured {number(own[key])})" if key in own else "")
+        for key, value in list(known.items())[:SHOWN_METRICS]
+    )

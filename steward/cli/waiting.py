@@ -169,7 +169,7 @@ def _is_newer(production: str | None, version: str) -> bool:
 def standing(found: dict[str, Any]) -> str:
     """Where the version stands, in a line: verdict, reasons, Production, what replicas serve."""
     verdict = found["verdict"] or "never judged"
-    reasons = "; ".join(found["reasons"])
+    reasons = "; ".join(each.rstrip(".") for each in found["reasons"])
     told = verdict + (f": {reasons}" if reasons else "")
     production = found["production"]
     if production and production != found["version"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, union
 
-from steward.events import Event, EventType, ModelRef
+from steward.events import Event, EventType, ModelRef, direction
 from steward.journal import queries, receipts
 from steward.journal.schema import SEEN_OWN, SEEN_READ, dispatches, events
 from steward.ports import Verdict
@@ -65,7 +65,8 @@ def _gone_back_to(connection: Connection, change: Event) -> Verdict | None:
     if rollback is None:
         return None
     reason = str(rollback.data.get("reason") or "")
-    told = f"Production went back to it from version {rollback.before}"
+    way = direction(rollback.before, rollback.after)
+    told = f"Production went {way} to it from version {rollback.before}"
     return Verdict(
         verdict="promoted",
         reasons=(told + (f": {reason}" if reason else ""),),

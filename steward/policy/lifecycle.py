@@ -72,3 +72,19 @@ def frozen_until(windows: Sequence[Freeze], now: datetime) -> datetime | None:
             break
         until = max(ends)
     return min(until, latest) if until > now else None
+
+
+def endless_since(windows: Sequence[Freeze], now: datetime) -> datetime | None:
+    """From when on (UTC) windows follow on one another without end; None where they do not.
+
+    Looked for where each window is open now, or begins next.
+    """
+    for window in windows:
+        local = now.astimezone(ZoneInfo(window.timezone))
+        begins = next(CronSim(window.cron, local), None)
+        for start in filter(None, (now, begins)):
+            moment = start.astimezone(UTC)
+            end = frozen_until(windows, moment)
+            if end is not None and frozen_until(windows, end) is not None:
+                return moment
+    return None

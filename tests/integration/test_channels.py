@@ -634,6 +634,25 @@ def test_the_command_says_what_there_is(option: str) -> None:
     assert "there is: " in result.stderr
 
 
+@pytest.mark.usefixtures("installation")
+@pytest.mark.parametrize(
+    "event", ["approval.requested", "approval.rejected", "approval.expired", "promotion.held"]
+)
+def test_the_command_has_an_example_of_what_people_are_asked(event: str) -> None:
+    result = CliRunner().invoke(app, ["test", "--print", "--event", event])
+
+    assert result.exit_code == 0
+    assert "[Test] credit-risk version 7" in result.stdout
+
+
+@pytest.mark.usefixtures("installation")
+def test_the_command_says_that_a_policys_channels_need_its_file() -> None:
+    result = CliRunner().invoke(app, ["test", "--channel", "risk-slack"])
+
+    assert result.exit_code == 2
+    assert "STEWARD_POLICY_FILE is not set here" in result.stderr
+
+
 def test_the_command_says_how_to_configure_a_channel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,7 +121,7 @@ def test_a_rollback_names_the_version_that_it_came_to():
     done = outcome_of([requested, ROLLED_BACK, step("rollout.finished", **GOOD)])
 
     assert (done.is_good, done.version) == (True, "7")
-    assert done.lines[0] == "fraud: Production went back from version 6 to 7."
+    assert done.lines[0] == "fraud: Production went forward from version 6 to 7."
 
 
 @pytest.fixture

@@ -56,6 +56,16 @@ def test_steward_url_and_token_go_before(data_dir: Path):
     assert (target.found_in, target.token_from) == ("STEWARD_URL", "STEWARD_TOKEN")
 
 
+def test_a_token_out_of_a_file_is_told_as_such(data_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    file = data_dir / "mounted"
+    file.write_text("mine\n")
+    monkeypatch.setenv("STEWARD_TOKEN_FILE", str(file))
+
+    target = find_target(settings(data_dir, url="https://steward.example/"))
+
+    assert (target.token, target.token_from) == ("mine", f"STEWARD_TOKEN_FILE ({file})")
+
+
 def test_the_token_of_this_machine_is_never_sent_to_another(data_dir: Path):
     running_here(data_dir)
 

@@ -156,3 +156,9 @@ def test_a_replica_that_serves_nothing_yet_serves_no_version() -> None:
     told = standing(found("held", "6", serving=serving, **{"for": "serving"}))
 
     assert told.endswith("Replicas serving: 1 of no version, 2 of version 6.")
+
+
+def test_a_reason_that_ends_in_a_full_stop_gets_no_second_one():
+    told = standing(found("rejected", "6", reasons=["name it in the policy's sandbox.trusted."]))
+
+    assert told == ("rejected: name it in the policy's sandbox.trusted. Production is version 6.")

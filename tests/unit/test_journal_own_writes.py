@@ -114,5 +114,5 @@ def test_a_version_that_production_went_back_to_is_promoted_whatever_stood_befor
     assert back
     assert left.verdict == "rolled_back"
     assert (back.verdict, back.code) == ("promoted", "rolled_back_to")
-    assert back.reasons == ("Production went back to it from version 1: errors",)
+    assert back.reasons == ("Production went forward to it from version 1: errors",)
     assert back.event_id == left.event_id

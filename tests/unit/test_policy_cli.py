@@ -214,3 +214,56 @@ policies:
     assert "expires after 1 hour\n" in told
     assert ("is no group" in told) == (remark is not None)
     assert (remark or "") in told
+
+
+def warned(**sections: str) -> str:
+    """What `check` says to standard error about the built-in policy with these sections."""
+    extra = "".join(f"    {key}: {value}\n" for key, value in sections.items())
+    text = f"""\
+version: 1
+groups: {{risk-leads: [ada]}}
+policies:
+  - name: p
+    match: {{models: ["*"]}}
+    mode: act
+    production: {{stage: Production}}
+    metrics: {{auc: {{names: [test_auc], better: higher}}}}
+{extra}"""
+    Path("steward.yaml").write_text(text, encoding="utf-8")
+    checked = run("check", "steward.yaml")
+    assert checked.exit_code == 0, checked.output
+    return checked.stderr
+
+
+def test_check_warns_of_a_name_that_is_nearly_a_group() -> None:
+    near = warned(promote="{first_version: approval, approval: {from: [riskleads-team]}}")
+    person = warned(promote="{first_version: approval, approval: {from: [ada, maria]}}")
+
+    assert "approval.from names riskleads-team, which is no group of the file" in near
+    assert "is risk-leads meant?" in near
+    assert person == ""
+
+
+def test_check_warns_of_a_file_that_is_not_on_this_machine() -> None:
+    Path("here.parquet").write_bytes(b"")
+    holdout = "{holdout: {uri: %s, label: y, metric: auc, reference: %s}}"
+
+    missing = warned(checks=holdout % ("gone.parquet", "file:///nowhere/gone.csv"))
+    there = warned(checks=holdout % ("here.parquet", "s3://bucket/train.parquet"))
+
+    assert "checks.holdout.uri gone.parquet is no file on this machine" in missing
+    assert str(Path("gone.parquet").absolute()) in missing
+    assert "checks.holdout.reference file:///nowhere/gone.csv is no file" in missing
+    assert there == ""
+
+
+@pytest.mark.parametrize(
+    ("freeze", "is_endless"),
+    [
+        ('[{cron: "0 0 * * *", hours: 24}]', True),
+        ('[{cron: "0 0 * * *", hours: 12}, {cron: "0 12 * * *", hours: 12}]', True),
+        ('[{cron: "0 18 * * fri", hours: 62}]', False),
+    ],
+)
+def test_check_warns_of_a_freeze_that_never_ends(freeze: str, is_endless: bool) -> None:
+    assert ("its freeze never ends" in warned(freeze=freeze)) == is_endless

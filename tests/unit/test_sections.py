@@ -203,5 +203,5 @@ def test_a_rollback_to_a_version_is_its_newest_decision():
     told = [sections_of("7", events[:count], [])["decided"] for count in (1, 2, 3)]
 
     assert [each["verdict"] for each in told] == ["promoted", "rolled_back", "promoted"]
-    assert told[2]["reasons"] == ["Production went back to it from version 6"]
+    assert told[2]["reasons"] == ["Production went forward to it from version 6"]
     assert (told[2]["code"], told[2]["mode"]) == ("rolled_back_to", "act")

@@ -229,7 +229,9 @@ def test_a_gate_that_held_at_validation_and_holds_no_more_stops_it():
 
     assert (event.type, event.data["code"]) == (EventType.REJECTED, "gate_failed")
     assert event.data["reasons"][0] == "tag legal is false; true is required"
-    assert event.data["next"] == ["Set right what failed: the version is then judged again."]
+    assert event.data["next"][0] == (
+        "Set the tag legal of the version in MLflow to true. The version is then judged again."
+    )
 
 
 def test_a_gate_that_fails_while_the_replicas_prepare_stops_it():

@@ -5,12 +5,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from handlers import next_steps
 from steward.events import Event, EventType
-from steward.journal import catalog, past, queries, verdicts
+from steward.journal import catalog, crowding, past, queries, verdicts
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import STAGE
 from steward.journal.past import Snapshot
 from steward.moments import moment_of
+from steward.policy import Policy
+from steward.ports import Verdict
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.events import attempt_of, dispatch_of
 from webhook_receiver.api.explained import EXPLAINED
@@ -70,6 +73,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         dispatches = queries.dispatches_of(connection, [event.id for event in told])
         steps = _steps(connection, told, dispatches, moment)
         policy = catalog.governing(connection, known)
+        crowded = crowding.crowds(connection, [known])
         verdict = verdicts.standing_verdict(connection, known.model, version)
     then = None
     if moment and production:
@@ -86,12 +90,21 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         "steps": steps,
         "now": {
             "production": known.production,
+            "several_in_production": crowded.get(known.id, []),
             "is_production": known.production == version,
             "verdict": verdict_of(verdict),
+            "next": _next(known, version, verdict, policy),
             "policy": policy_of(room, policy),
             **fleet_of(room, known.model),
         },
     }
+
+
+def _next(known: KnownModel, version: str, verdict: Verdict | None, policy: Policy) -> list[str]:
+    """What would end the wait of a version that waits; a decision holds its own steps."""
+    if verdict is None or verdict.code != "waiting":
+        return []
+    return next_steps.while_waiting(verdict.reasons[0], known.model.name, version, policy)
 
 
 def _moment(at: str | None, now: datetime) -> datetime | None:

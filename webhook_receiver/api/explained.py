@@ -71,7 +71,9 @@ EXPLAINED: dict[str, Any] = {
     ],
     "now": {
         "production": "6",
+        "several_in_production": [],
         "verdict": EXAMPLE_VERDICT,
+        "next": [],
         "policy": EXAMPLE_POLICY,
         "desired": None,
         "replicas": [],

@@ -29,6 +29,7 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN
             "note": None,
             "params": {"C": "0.5", "max_iter": "200"},
             "metrics": {"auc": {"name": "test_auc", "value": "0.871", "dataset": "holdout-2026q3"}},
+            "measured": {"auc": {"metric": "roc_auc", "value": 0.868, "dataset": "q3", "n": 2000}},
             "found": [{"name": "f1", "value": "0.61", "origin": "run", "used_as": None}],
             "found_more": 0,
             "tags": {"team": "risk", "data_version": "2026-02"},

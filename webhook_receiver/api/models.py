@@ -1,12 +1,13 @@
 """GET /api/v1/models, one model, one version: their state as last observed, decisions, replicas."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
 
 from steward.events import EventType, ModelRef
-from steward.journal import catalog, champions, history, queries, verdicts
+from steward.journal import catalog, champions, crowding, history, queries, verdicts
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import DESCRIPTION, EXISTS, STAGE
 from steward.policy import Mode, Policy
@@ -29,6 +30,7 @@ _MODEL = {
     "registry": "default",
     "workspace": "",
     "production": "6",
+    "several_in_production": [],
     "aliases": {"champion": "6"},
     "tags": {"team": "risk"},
     "description": "Card fraud",
@@ -64,10 +66,11 @@ def list_models(
     """`next_cursor` is the name to go on after."""
     with room.journal.read() as connection:
         found = catalog.list_models(connection, after=cursor, text=q, limit=limit)
+        readable = [each for each in found if caller.may_read(each[0].model.name)]
+        crowded = crowding.crowds(connection, [known for known, _ in readable])
         items = [
-            _model(known, history.pause_of(connection, known.model)) | {"versions": count}
-            for known, count in found
-            if caller.may_read(known.model.name)
+            _model(known, history.pause_of(connection, known.model), crowded) | {"versions": count}
+            for known, count in readable
         ]
     return {"items": items, "next_cursor": found[-1][0].model.name if len(found) == limit else None}
 
@@ -96,7 +99,8 @@ def show_model(room: ThisRoom, caller: ThisCaller, name: str, place: ThisPlace) 
         decisions = queries.events_of(
             connection, known.model, types=tuple(verdicts.DECISIONS), limit=SHOWN_EVENTS
         )
-        document = _model(known, history.pause_of(connection, known.model)) | {
+        crowded = crowding.crowds(connection, [known])
+        document = _model(known, history.pause_of(connection, known.model), crowded) | {
             "policy": policy_of(room, catalog.governing(connection, known)),
             "version_count": len(versions),
             "versions": [
@@ -221,12 +225,14 @@ def aliases_of(known: KnownModel, version: str) -> list[str]:
     return [alias for alias, meant in known.of_kind("alias").items() if str(meant) == version]
 
 
-def _model(known: KnownModel, pause: Any) -> dict[str, Any]:
+def _model(known: KnownModel, pause: Any, crowded: Mapping[int, list[str]]) -> dict[str, Any]:
+    """``several_in_production``: the versions, where two or more are and only one can be."""
     return {
         "name": known.model.name,
         "registry": known.model.registry,
         "workspace": known.model.workspace,
         "production": known.production,
+        "several_in_production": crowded.get(known.id, []),
         "aliases": known.of_kind("alias"),
         "tags": known.of_kind("tag"),
         "description": known.facets.get(DESCRIPTION) or "",

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from handlers.approval_tags import DETAILS
+from handlers.measured import measured_metrics
+from handlers.wording import number
 from steward.events import Event, EventType
 
 OWN_TAGS = "steward."
@@ -33,6 +35,7 @@ def origin_of(judgement: Event | None, tags: Mapping[str, Any]) -> dict[str, Any
         "note": None if lineage else _NOT_RECORDED,
         "params": lineage.get("params") or {},
         "metrics": data.get("metrics") or {},
+        "measured": measured_metrics(data),
         "found": data.get("found") or [],
         "found_more": data.get("found_more") or 0,
         "tags": dict(tags),
@@ -91,12 +94,14 @@ def _flat(group: str, origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """The policy's metrics by its names, with the data of each, then the others as logged."""
+    """The policy's metrics by its names, with data and our own measure, then others as logged."""
     told: dict[str, Any] = {}
     for name, row in origin["metrics"].items():
         told[name] = row.get("value")
         if row.get("dataset"):
             told[f"{name} measured on"] = row["dataset"]
+        if own := origin["measured"].get(name):
+            told[f"{name} measured by Steward"] = number(own["value"])
     for row in origin["found"]:
         if row.get("used_as") or row.get("origin") == "tag":
             continue

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from handlers.approvals import is_question
-from steward.events import Event, EventType
+from handlers.measured import sides
+from steward.events import Event, EventType, direction
 
 Step = dict[str, Any]
 """A step of the chain as `explain` answers it: time, type, dispatches with attempts, effects."""
@@ -33,7 +34,7 @@ def sections_of(version: str, events: Sequence[Event], steps: Sequence[Step]) ->
         "waited": list(_waited(version, steps)),
         "checks": _checks(judged, decided),
         "report": _report(judged),
-        "compared": _compared(decided),
+        "compared": _compared(version, mine),
         "decided": _decided(_gone_back_to(version, events) or decided, decided),
         "approved": [_approval(event) for event in mine if event.type.startswith(_APPROVAL)],
         "promoted": _promoted(version, events, steps),
@@ -108,20 +109,34 @@ def _report(judged: Event | None) -> str | None:
     return address if isinstance(address, str) else None
 
 
-def _compared(decided: Event | None) -> dict[str, Any] | None:
-    """Number against number, and on which data each was measured."""
-    if decided is None:
-        return None
-    candidate, champion = decided.data.get("candidate"), decided.data.get("champion")
-    if not isinstance(candidate, dict) or not isinstance(champion, dict):
+def _compared(version: str, mine: Sequence[Event]) -> dict[str, Any] | None:
+    """Number against number, and on which data each was measured: the newest that was compared.
+
+    By a decision, by a question to people, or by the judgement itself: before a decision, and where
+    checks rejected, that is all there is.
+    """
+    for event in reversed(mine):
+        is_told = event.type in (*_DECIDED, EventType.VALIDATED) or (
+            event.type == EventType.APPROVAL_REQUESTED and is_question(event)
+        )
+        if is_told and (found := _both(version, event.data)):
+            return found
+    return None
+
+
+def _both(version: str, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    candidate, champion = data.get("candidate"), data.get("champion")
+    if isinstance(candidate, dict) and isinstance(champion, dict):
+        both = {key: data.get(key) for key in ("metric", "gain", "margin")}
+    elif found := sides(version, data):
+        both, candidate, champion = found, found["candidate"], found["champion"]
+    else:
         return None
     return {
-        "metric": decided.data.get("metric"),
+        **both,
         "candidate": candidate,
         "champion": champion,
-        "gain": decided.data.get("gain"),
-        "margin": decided.data.get("margin"),
-        "comparison": decided.data.get("comparison"),
+        "comparison": data.get("comparison"),
         "is_same_data": _is_same_data(candidate, champion),
     }
 
@@ -155,7 +170,8 @@ def _decided(event: Event | None, of_itself: Event | None) -> dict[str, Any] | N
         return None
     data = dict(event.data)
     if event is not of_itself:
-        reason = f"Production went back to it from version {event.before}"
+        way = direction(event.before, event.after)
+        reason = f"Production went {way} to it from version {event.before}"
         data |= {"verdict": "promoted", "code": "rolled_back_to", "reasons": [reason]}
     return {
         "verdict": data.get("verdict") or event.type.rpartition(".")[2],

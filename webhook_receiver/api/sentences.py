@@ -53,6 +53,11 @@ def _rollout_failed(event: Event) -> str:
     return f"Not every replica serves version {event.version}" + (f": {reason}" if reason else "")
 
 
+def _violated(event: Event) -> str:
+    detail = str(event.data.get("detail") or "").rstrip(".")
+    return "The policy was violated" + (f": {detail}" if detail else _because(event))
+
+
 def _failures(data: Mapping[str, Any]) -> str:
     replicas = data.get("replicas") or data.get("failed") or []
     if not isinstance(replicas, list):
@@ -120,7 +125,7 @@ _SENTENCES: dict[str, Callable[[Event], str]] = {
     ),
     EventType.ROLLOUT_FINISHED: lambda event: f"Every live replica serves version {event.version}",
     EventType.ROLLOUT_FAILED: _rollout_failed,
-    EventType.POLICY_VIOLATED: lambda event: f"The policy was violated{_because(event)}",
+    EventType.POLICY_VIOLATED: _violated,
     EventType.AUTOMATION_PAUSED: lambda event: f"Automation was paused {_actor(event)}",
     EventType.AUTOMATION_RESUMED: lambda event: f"Automation was resumed {_actor(event)}",
     EventType.DISPATCH_DIED: lambda event: (

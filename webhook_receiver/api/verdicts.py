@@ -1,5 +1,6 @@
 """GET .../verdict?wait=60: the long poll by which a pipeline waits for a decision."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -7,11 +8,13 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query
 
 from steward.events import ModelRef
+from steward.journal import catalog
 from steward.journal.catalog import Standing
+from steward.policy.checks import NO_POLICY
 from webhook_receiver.api.access import ThisCaller
 from webhook_receiver.api.models import ThisPlace, unknown_version
 from webhook_receiver.api.query import KNOWN_PARAMETERS, example
-from webhook_receiver.room import ThisRoom
+from webhook_receiver.room import Room, ThisRoom
 
 LONGEST_WAIT = 300
 DEAD = "dead"
@@ -97,19 +100,32 @@ async def show_verdict(  # noqa: PLR0917  # FastAPI fills them in
     )
     if not standing.is_known:
         raise unknown_version(model, version)
-    return _document(room.public_url, model, version, standing) | {
+    why_never = "" if standing.verdict else await asyncio.to_thread(_why_never, room, model)
+    return _document(room.public_url, model, version, standing, why_never) | {
         "for": goal,
         "is_reached": _is_reached(goal, standing, version),
     }
 
 
-def _document(url: str, model: ModelRef, version: str, standing: Standing) -> dict[str, Any]:
+def _why_never(room: Room, model: ModelRef) -> str:
+    """Why a version that the journal knows has no verdict."""
+    with room.journal.read() as connection:
+        known = catalog.find_model(connection, model)
+        policy = catalog.governing(connection, known) if known else None
+    if policy is not None and policy.name == NO_POLICY:
+        return f"no policy governs {model.name}, so nothing of it is judged"
+    return "it was never judged here"
+
+
+def _document(
+    url: str, model: ModelRef, version: str, standing: Standing, why_never: str
+) -> dict[str, Any]:
     verdict, desired = standing.verdict, standing.desired
     return {
         "model": model.name,
         "version": version,
         "verdict": verdict.verdict if verdict else None,
-        "reasons": list(verdict.reasons) if verdict else ["it was never judged here"],
+        "reasons": list(verdict.reasons) if verdict else [why_never],
         "code": verdict.code if verdict else "never_judged",
         "event_id": verdict.event_id if verdict else None,
         "policy": verdict.policy if verdict else None,

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 
+from handlers.measured import measured_metrics
 from steward.journal import searching
 from steward.journal.catalog import KnownModel, of_kind
 from steward.journal.facets import STAGE
@@ -43,6 +44,7 @@ Word = Literal[
                     "is_production": False,
                     "tags": {"team": "risk"},
                     "metrics": {"auc": "0.871"},
+                    "measured": {"auc": 0.868},
                     "found": {"test_auc": "0.871", "f1": "0.61"},
                     "verdict": EXAMPLE_VERDICT,
                     "links": {"explain": "/api/v1/models/fraud/explain?version=7"},
@@ -73,8 +75,9 @@ def list_versions(  # noqa: PLR0917  # FastAPI fills them in
 ) -> dict[str, Any]:
     """All conditions must hold; `metric` and `tag` may be repeated.
 
-    Tags are those last observed; metrics those that the last judgement recorded, by the policy's
-    name or as logged. A page may be shorter than `limit`; follow `next_cursor` until it is null.
+    Tags are those last observed; metrics those that the last judgement found logged, by the
+    policy's name or as logged; `measured` is what Steward itself measured of them. A page may be
+    shorter than `limit`; follow `next_cursor` until it is null.
     """
     known = find_model(room, caller, place.model(name))
     metrics = _read(metric_condition, metric, "metric")
@@ -109,6 +112,7 @@ def _item(known: KnownModel, found: FoundVersion) -> dict[str, Any]:
         "is_production": known.production == found.version,
         "tags": of_kind(found.facets, "tag"),
         "metrics": {key: row["value"] for key, row in (data.get("metrics") or {}).items()},
+        "measured": {key: row["value"] for key, row in measured_metrics(data).items()},
         "found": {row["name"]: row["value"] for row in data.get("found") or ()},
         "verdict": verdict_of(found.verdict),
         "links": {"explain": f"/api/v1/models/{name}/explain?version={found.version}"},
