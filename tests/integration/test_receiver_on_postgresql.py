@@ -9,6 +9,7 @@ from tests.deliveries import created
 from tests.integration import test_receiver_api, test_receiver_intake
 from tests.integration.postgresql_support import on_postgresql
 from tests.integration.receiver_support import Receiver, receiver
+from tests.integration.test_two_in_production import put
 
 globals().update(on_postgresql(test_receiver_intake))
 globals().update(on_postgresql(test_receiver_api))
@@ -40,3 +41,12 @@ def test_text_that_the_database_cannot_hold_is_a_wrong_request_and_no_failure(
         answer = on_postgres.client.get(path)
         assert answer.status_code == 422, (path, answer.text)
         assert answer.json()["code"] == "invalid"
+
+
+def test_two_in_production_are_found_there_too(on_postgres: Receiver) -> None:
+    for version, stage in (("3", "Production"), ("4", "Archived"), ("12", "Production")):
+        put(on_postgres, version, stage)
+
+    found = on_postgres.client.get("/api/v1/models/fraud").json()
+
+    assert found["several_in_production"] == ["3", "12"]
