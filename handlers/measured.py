@@ -96,9 +96,8 @@ def _facts(data: Mapping[str, Any]) -> Iterator[Fact]:
     candidate, metric = _dict(data.get("candidate")), str(data.get("metric") or "")
     compared = _dict(data.get("comparison"))
     if candidate.get("origin") != "holdout":
-        others = iter(
-            _dict(data.get("measured")).values()
-        )  # a rule that compares nothing names none
+        # A rule that compares nothing names no metric: then any that was measured.
+        others = iter(_dict(data.get("measured")).values())
         if own := measured(data, metric, str(candidate.get("name") or "")) or next(others, None):
             yield "Measured by Steward", _told(own, _dict(compared.get("scores")), compared)
     if told := difference(compared):
