@@ -17,6 +17,8 @@ from steward.clients.mlflow_registry import in_workspace
 from steward.errors import PermanentError
 from steward.ports import ModelFiles, VersionInfo, copy_of
 
+MOST_METRICS = 1000
+"""In one request to MLflow."""
 MAX_BYTES = 4 * 1024**3
 FOLDER = "validation"
 
@@ -81,7 +83,8 @@ class MlflowModelStore:
                 )
                 for name, value in metrics.items()
             ]
-            self._client.log_batch(run_id, metrics=told)
+            for start in range(0, len(told), MOST_METRICS):
+                self._client.log_batch(run_id, metrics=told[start : start + MOST_METRICS])
 
     def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> str | None:
         with (

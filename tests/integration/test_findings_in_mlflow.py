@@ -45,3 +45,17 @@ def test_columns_with_parentheses_are_kept_as_metrics_report_and_tags(mlflow_ser
     assert metrics["steward/drift.sepal length _cm_"] == results[0].value
     tags = client_of(mlflow_server).get_model_version(name, version.version).tags
     assert tags["steward.check.drift.petal width _cm_"] == "fail"
+
+
+def test_a_metric_for_each_of_a_thousand_columns_and_more_is_kept(mlflow_server: str) -> None:
+    configure_environment()
+    name = f"wide-{uuid4().hex[:8]}"
+    version = MlflowRegistry(mlflow_server).version(
+        ModelRef(name), register_version(mlflow_server, name)
+    )
+    wanted = {f"steward/drift.c{number}": float(number) for number in range(1_100)}
+
+    MlflowModelStore(mlflow_server).keep_metrics(version, wanted, dataset="q3", digest="a" * 36)
+
+    kept = client_of(mlflow_server).get_run(version.run_id).data.metrics
+    assert {key: kept[key] for key in wanted} == wanted
