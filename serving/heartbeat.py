@@ -20,11 +20,11 @@ from pydantic import BaseModel, ValidationError
 from serving.reload import Order, Reloader, StaleOrderError
 from steward.errors import StewardError, TransientError
 from steward.events import ModelRef
+from steward.keepalive import KEEPALIVE_SECONDS
 from steward.logs import get_logger
 from steward.signing import sign
 
 _BEAT_SECONDS = 5.0
-_KEEPALIVE_SECONDS = 2.0
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 60.0
 _ANSWER_TIMEOUT = httpx.Timeout(3.0, connect=1.0)
@@ -72,7 +72,7 @@ class Heartbeat:
         self._secret = secret
         # A transport of our own: calls inside the installation go through no proxy. Connections
         # are dropped before the receiver (uvicorn: 5 s) would, so that no beat meets a closed one.
-        limits = httpx.Limits(keepalive_expiry=_KEEPALIVE_SECONDS)
+        limits = httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS)
         self._client = httpx.AsyncClient(
             transport=transport or httpx.AsyncHTTPTransport(limits=limits), timeout=_ANSWER_TIMEOUT
         )

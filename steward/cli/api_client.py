@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from steward.errors import ConfigurationError, NotFoundError, StewardError, TransientError
+from steward.keepalive import KEEPALIVE_SECONDS
 from steward.settings import Settings, environment_with_dotenv, load_settings
 
 TIMEOUT_SECONDS = 30.0
@@ -133,6 +134,7 @@ def connect(transport: httpx.BaseTransport | None) -> Iterator[Api]:
             base_url=target.url,
             headers=headers,
             timeout=TIMEOUT_SECONDS,
+            limits=httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS),
             transport=transport,
             trust_env=not is_loopback(target.url),  # no proxy stands before this machine
         )

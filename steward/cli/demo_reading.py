@@ -9,6 +9,7 @@ import httpx
 from steward.cli.api_client import Api, path_of
 from steward.errors import NotFoundError, StewardError
 from steward.events import EventType
+from steward.keepalive import KEEPALIVE_SECONDS
 
 _MEASURED = re.compile(r"^\w+ [\d.]+ is ")
 WAIT_SECONDS = 2
@@ -26,7 +27,8 @@ class Reading:
         self.replicas = tuple(replicas)
         self._api = api
         self._model = model
-        self._http = httpx.Client(trust_env=False, timeout=10)
+        limits = httpx.Limits(keepalive_expiry=KEEPALIVE_SECONDS)
+        self._http = httpx.Client(trust_env=False, timeout=10, limits=limits)
 
     def verdict(self, version: str) -> str | None:
         """The verdict, None while there is none; the receiver answers as soon as it has it."""

@@ -13,11 +13,11 @@ import httpx
 
 from steward.events import ModelRef
 from steward.failpoints import failpoint
+from steward.keepalive import KEEPALIVE_SECONDS
 from steward.ports import Replica, ReplicaAnswer
 from steward.signing import sign
 
 _ANSWER_LIMIT = 64 * 1024
-_KEEPALIVE_SECONDS = 2.0
 _DOES_NOT_LOAD = 422
 
 Call = Literal["prepare", "reload"]
@@ -44,7 +44,7 @@ class HttpFleet:
         limits = httpx.Limits(
             max_connections=None,
             max_keepalive_connections=max_concurrency,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
         )
         self._client = httpx.Client(transport=transport or httpx.HTTPTransport(limits=limits))
 

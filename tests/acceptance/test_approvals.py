@@ -106,7 +106,7 @@ def test_an_approval_by_tag_that_nobody_accepts_promotes_nothing_and_is_taken_ba
 
     eventually(lambda: asked.tags(model, version)["approval_status"] == "pending", 30)
     assert asked.in_production(model) == []
-    assert asked.verdict(model, version)["verdict"] == "awaiting_approval"
+    assert asked.verdict(model, version, wait=0)["verdict"] == "awaiting_approval"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_every_tag_of_an_approval_is_brought_back_once(
     theirs, ours = changes_of(asked, model, key)[known:]
     assert theirs["seen_by"] != "self"
     assert ours["seen_by"] == "self"
-    assert asked.verdict(model, version)["verdict"] == "awaiting_approval"
+    assert asked.verdict(model, version, wait=0)["verdict"] == "awaiting_approval"
 
 
 def changes_of(stack: Installation, model: str, key: str) -> list[dict[str, Any]]:
