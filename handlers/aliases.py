@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from handlers import production
-from handlers.changeover import PREVIOUS_ALIAS
 from handlers.decisions import is_older
 from handlers.production import Production
 from steward.events import ModelRef
-from steward.policy import Mode
+from steward.policy import PREVIOUS_ALIAS, Mode
 from steward.ports import Intent, Look, Reading, Services
 
 LOOKS = 3

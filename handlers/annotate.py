@@ -12,10 +12,11 @@ from urllib.parse import quote
 from handlers.aliases import keep_challenger
 from handlers.approval_tags import CHANGED, mirror_of
 from handlers.semantic_version import tag_to_write
+from handlers.tagging import write_tags
 from steward.errors import NotFoundError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
-from steward.ports import Done, Intent, Outcome, Services, Skipped, Verdict, VersionInfo, Wait
+from steward.ports import Done, Outcome, Services, Skipped, Verdict, VersionInfo, Wait
 
 LONGEST_REASON = 500
 LOOKS = 3
@@ -95,24 +96,16 @@ def _write(
     Returns the keys that were written. NotFoundError when the version is gone, or goes meanwhile.
     """
     info = services.registry.version(model, version)
-    tags, number = dict(info.tags), _number(services, info, is_promotion=is_promotion)
+    number = _number(services, info, is_promotion=is_promotion)
+    tags: dict[str, str | None] = dict(info.tags)
     written: set[str] = set()
     for _ in range(LOOKS):
         approval = mirror_of(model, version, verdict.verdict, services)
         wanted = {**approval, **number, **tags_of(verdict, model, version, services)}
         different = {key: value for key, value in wanted.items() if tags.get(key) != value}
-        if different:
-            services.ledger.intend(
-                [Intent(model, version, f"tag:{key}", value) for key, value in different.items()]
-            )
-            for key, value in different.items():
-                if value is None:
-                    services.registry.delete_version_tag(model, version, key)
-                    tags.pop(key)
-                else:
-                    services.registry.set_version_tag(model, version, key, value)
-                    tags[key] = value
-            written |= different.keys()
+        write_tags(services, model, version, different)
+        tags |= different
+        written |= different.keys()
         latest = services.history.verdict(model, version)
         if latest is None or latest == verdict:
             break

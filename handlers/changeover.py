@@ -11,9 +11,9 @@ from typing import Any
 from handlers.production import Production, read
 from steward.errors import TransientError
 from steward.events import ModelRef
+from steward.policy import PREVIOUS_ALIAS
 from steward.ports import Intent, Look, Reading, ReplicaAnswer, Services
 
-PREVIOUS_ALIAS = "previous_champion"
 UNREACHABLE_TRIES = 3
 """A replica that died is gone from the fleet after 15 seconds without a heartbeat; until then it
 only looks unreachable, and another try in 6 seconds costs less than a held promotion."""

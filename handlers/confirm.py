@@ -8,11 +8,10 @@ from dataclasses import replace
 from typing import Literal
 
 from handlers import aliases, changeover, production
-from handlers.changeover import PREVIOUS_ALIAS
 from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
-from steward.policy import Mode, Policy
+from steward.policy import PREVIOUS_ALIAS, Mode, Policy
 from steward.ports import Done, Intent, Look, Outcome, Reading, Services, Skipped
 
 Moved = Literal["neither", "truth", "mirror", "both"]

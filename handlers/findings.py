@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from handlers.examined import Examination
 from handlers.report.attempts import attempted
+from handlers.tagging import write_tags
 from steward.errors import PermanentError
 from steward.logs import get_logger
 from steward.policy import Mode
-from steward.ports import Intent, ModelStore, Services, VersionInfo
+from steward.ports import ModelStore, Services, VersionInfo
 
 METRICS = "steward/"
 """Begins the name of each metric that Steward logs; such metrics are never evidence."""
@@ -139,12 +140,7 @@ def _tag(
 ) -> None:
     """One tag a check, only where it says something else than before."""
     wanted = {f"{TAGS}{names[result.name]}": result.status for result in found.results}
-    different = {key: text for key, text in wanted.items() if version.tags.get(key) != text}
-    if not different:
-        return
-    model, number = version.model, version.version
-    services.ledger.intend(
-        [Intent(model, number, f"tag:{key}", text) for key, text in different.items()]
-    )
-    for key, text in different.items():
-        services.registry.set_version_tag(model, number, key, text)
+    different: dict[str, str | None] = {
+        key: text for key, text in wanted.items() if version.tags.get(key) != text
+    }
+    write_tags(services, version.model, version.version, different)

@@ -27,9 +27,13 @@ class _Side(NamedTuple):
 def weigh(event: Event, services: Services, found: Production, version: str) -> Decision:
     """Read the evidence of both sides, and decide; with it every gate as it stands now."""
     champion, on_holdout, problem = None, None, ""
-    candidate = _read(services, found.versions[version])
+    policy = services.policy
+    is_numbered = policy.tags.semantic_version
+    asks_signature = is_numbered or any(gates.signature for gates in policy.all_gates)
+    candidate = _read(services, found.versions[version], with_signature=asks_signature)
     if found.version and found.version != version:
-        champion = _measured(services, _read(services, found.versions[found.version]))
+        its = _read(services, found.versions[found.version], with_signature=is_numbered)
+        champion = _measured(services, its)
         on_holdout, problem = _on_holdout(event, services, found, candidate)
     facts = Facts(
         found,
@@ -43,16 +47,13 @@ def weigh(event: Event, services: Services, found: Production, version: str) -> 
         request=_request(event, services),
     )
     measured = _measured(services, candidate)
-    decision = decide(services.policy, measured, champion, facts)
-    gates = judge_all(services.policy, candidate.info, candidate.evidence, measured.metrics)
+    decision = decide(policy, measured, champion, facts)
+    gates = judge_all(policy, candidate.info, candidate.evidence, measured.metrics)
     return replace(decision, gates=gates)
 
 
-def _read(services: Services, info: VersionInfo) -> _Side:
-    """Its signature too, where a gate asks for one, or the next semantic version."""
-    policy = services.policy
-    is_asked = policy.tags.semantic_version or any(gates.signature for gates in policy.all_gates)
-    return _Side(info, services.registry.evidence(info, with_signature=is_asked))
+def _read(services: Services, info: VersionInfo, *, with_signature: bool) -> _Side:
+    return _Side(info, services.registry.evidence(info, with_signature=with_signature))
 
 
 def _measured(services: Services, side: _Side) -> Measured:

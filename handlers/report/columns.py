@@ -17,9 +17,8 @@ from handlers.checks.drift import is_numeric
 from handlers.checks.fairness import FairnessLimits, too_small
 from handlers.checks.metrics import predicted_classes
 from handlers.report.attempts import attempted
-from handlers.report.curves import FEWEST, Group, Histogram, Numbers
+from handlers.report.curves import DRIFT, FEWEST, Group, Histogram, Numbers
 
-DRIFT = "drift."
 MOST_COLUMNS = 4
 MOST_LEVELS = 9
 MOST_GROUPS = 20

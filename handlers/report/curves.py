@@ -7,6 +7,8 @@ for the report alone, and not journalled. Imports the standard library alone.
 from dataclasses import dataclass
 
 Numbers = tuple[float, ...]
+DRIFT = "drift."
+"""Begins the name of each result of the drift check; then comes the column."""
 FEWEST = 10
 """Rows that a point, a bar or a line of a table stands for at least; fewer are left out."""
 

@@ -17,9 +17,8 @@ from handlers.report.canvas import (
     drawn_beside,
     tick,
 )
-from handlers.report.curves import Curves, Group, Histogram
+from handlers.report.curves import DRIFT, Curves, Group, Histogram
 
-DRIFT = "drift."
 MOST_BARS = 20
 _LINE, _AROUND = 0.24, 1.1
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, func, or_, select
 from steward.events import Event, EventType, ModelRef
 from steward.journal import fleet, policies, queries, verdicts
 from steward.journal.facets import CHAMPION, EXISTS
-from steward.journal.schema import effects, events, intents, models, observed
+from steward.journal.schema import effects, events, intents, latest_named, models, observed
 from steward.journal.store import Journal
 from steward.policy import Policy
 from steward.ports import Desired, Replica, Verdict
@@ -85,17 +85,7 @@ def list_models(
 
 def find_model(connection: Connection, model: ModelRef) -> KnownModel | None:
     """A model by name, the living one before a deleted one."""
-    query = (
-        select(models)
-        .where(
-            models.c.registry == model.registry,
-            models.c.workspace == model.workspace,
-            models.c.name == model.name,
-        )
-        .order_by(models.c.deleted_at.is_not(None), models.c.id.desc())
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(latest_named(model, models)).first()
     return _known(row, _facets(connection, [row.id]).get(row.id, {})) if row else None
 
 

@@ -75,8 +75,7 @@ def numbers(connection: Connection, model: ModelRef) -> dict[str, str]:
     number = events.c.data["semantic_version"].as_string()
     query = (
         select(events.c.version, number)
-        .join(models, models.c.id == events.c.model_id)
-        .where(*is_living(model), events.c.type == EventType.PROMOTED, number.is_not(None))
+        .where(*queries.of_present(model), events.c.type == EventType.PROMOTED, number.is_not(None))
         .order_by(events.c.seq)
     )
     return {row.version: row[1] for row in connection.execute(query)}

@@ -17,6 +17,7 @@ from steward.journal.schema import (
     deliveries,
     dispatches,
     events,
+    latest_named,
     models,
 )
 from steward.journal.walking import newest
@@ -171,16 +172,7 @@ def of_present(model: ModelRef) -> tuple[ColumnElement[bool], ...]:
     A model that was deleted and created again begins anew, as its versions do. Where none is alive,
     the last that had the name is meant.
     """
-    row = (
-        select(models.c.id)
-        .where(
-            models.c.registry == model.registry,
-            models.c.workspace == model.workspace,
-            models.c.name == model.name,
-        )
-        .order_by(models.c.deleted_at.is_not(None), models.c.id.desc())
-        .limit(1)
-    )
+    row = latest_named(model, models.c.id)
     return (
         events.c.model == model.name,
         events.c.registry == model.registry,

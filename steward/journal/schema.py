@@ -20,10 +20,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     String,
     Table,
     Text,
     UniqueConstraint,
+    select,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -116,6 +118,20 @@ def is_living(model: ModelRef) -> tuple[ColumnElement[bool], ...]:
         models.c.workspace == model.workspace,
         models.c.name == model.name,
         models.c.deleted_at.is_(None),
+    )
+
+
+def latest_named(model: ModelRef, *wanted: Any) -> Select[Any]:
+    """Of ``models``: the living one of that name, or the last that had it where none is alive."""
+    return (
+        select(*wanted)
+        .where(
+            models.c.registry == model.registry,
+            models.c.workspace == model.workspace,
+            models.c.name == model.name,
+        )
+        .order_by(models.c.deleted_at.is_not(None), models.c.id.desc())
+        .limit(1)
     )
 
 

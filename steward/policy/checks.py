@@ -13,7 +13,7 @@ from steward.policy.document import Path
 from steward.policy.examination import BETTER, computed_by, wrong_in
 from steward.policy.explain import nearest
 from steward.policy.file import Channel, PolicyFile
-from steward.policy.model import LOOKS_LIKE_PRODUCTION, Metric, Policy, Production
+from steward.policy.model import LOOKS_LIKE_PRODUCTION, PREVIOUS_ALIAS, Metric, Policy, Production
 from steward.policy.require import Require
 
 NO_POLICY = "none"
@@ -37,7 +37,6 @@ TOLD_AFTER_ROLLOUT = frozenset(
 )
 """Events that people are told of when their rollout has ended, with what the replicas serve."""
 _REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_KEEPS_PREVIOUS = "previous_champion"
 
 Problems = Iterator[tuple[Path, str]]
 
@@ -169,8 +168,8 @@ def _of_production(production: Production, path: Path) -> Problems:
         text = "archive_previous moves a stage; name one as stage or mirror_stage"
         yield (*path, "archive_previous"), text
     for key in ("alias", "mirror_alias", "challenger_alias"):
-        if getattr(production, key) == _KEEPS_PREVIOUS:
-            text = f"the alias {_KEEPS_PREVIOUS} is kept by Steward on the version before"
+        if getattr(production, key) == PREVIOUS_ALIAS:
+            text = f"the alias {PREVIOUS_ALIAS} is kept by Steward on the version before"
             yield (*path, key), text
     challenger = production.challenger_alias
     if challenger and challenger == production.any_alias:

@@ -26,6 +26,8 @@ from steward.policy.section import Section
 
 LOOKS_LIKE_PRODUCTION = frozenset({"champion", "production", "prod", "live", "current"})
 """Aliases, in small letters, that people read as Production whatever the policy says."""
+PREVIOUS_ALIAS = "previous_champion"
+"""The alias that Steward keeps on the version that was Production before."""
 
 
 class Mode(StrEnum):
