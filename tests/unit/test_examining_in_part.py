@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,14 @@ from handlers.checks.context import Array
 from handlers.examination import examine
 from handlers.examined import Examination
 from steward.errors import ModelUnfitError, PermanentError
-from steward.events import ModelRef
 from steward.policy.sandbox import Level
 from steward.ports import (
-    DatasetInput,
     ModelFacts,
     ModelFiles,
     SandboxLimits,
     Table,
-    VersionInfo,
 )
+from tests.unit.examining_support import KeepsNothing
 from tests.unit.world import World, make_policy
 
 HOLDOUT = {"uri": "rows.csv", "label": "y", "metric": "auc"}
@@ -57,7 +54,7 @@ class Model:
 
 
 @dataclass
-class Outside:
+class Outside(KeepsNothing):
     """ports.Sandbox, Datasets and ModelStore in one; ``models`` by their version."""
 
     models: Mapping[str, Model]
@@ -74,20 +71,6 @@ class Outside:
         if uri in self.unreadable:
             raise PermanentError(f"{uri} cannot be read: No such file or directory")
         return Table(uri, uri, uri, ROWS)
-
-    def of_run(self, model: ModelRef, run_id: str) -> list[DatasetInput]:
-        return []
-
-    def files(self, version: VersionInfo, into: Path) -> ModelFiles:
-        return ModelFiles(into, version.version, 1)
-
-    def keep_metrics(
-        self, version: VersionInfo, metrics: Mapping[str, float], *, dataset: str, digest: str
-    ) -> None:
-        raise AssertionError("nothing is kept here")
-
-    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> str | None:
-        raise AssertionError("nothing is kept here")
 
 
 def examined(

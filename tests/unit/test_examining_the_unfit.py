@@ -1,9 +1,7 @@
 """What is told of a model that does not load or answer: all of it, or without its words."""
 
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,16 +11,14 @@ from handlers.checks.context import Array
 from handlers.examination import examine
 from handlers.examined import Examination
 from steward.errors import ModelUnfitError
-from steward.events import ModelRef
 from steward.policy.sandbox import Level
 from steward.ports import (
-    DatasetInput,
     ModelFacts,
     ModelFiles,
     SandboxLimits,
     Table,
-    VersionInfo,
 )
+from tests.unit.examining_support import KeepsNothing
 from tests.unit.world import World, make_policy
 
 QUOTE = "ValueError: could not convert string to float: 'Alice'"
@@ -32,7 +28,7 @@ POLICY = make_policy(
 
 
 @dataclass
-class Outside:
+class Outside(KeepsNothing):
     """ports.Sandbox, SandboxedModel, Datasets and ModelStore in one, with one unfit model."""
 
     where: str
@@ -60,20 +56,6 @@ class Outside:
     def load(self, uri: str, *, label: str | None = None, sha256: str | None = None) -> Table:
         frame = pd.DataFrame({"x": np.linspace(0, 1, 400), "y": ["no", "yes"] * 200})
         return Table("rows.csv", uri, "a" * 64, frame)
-
-    def of_run(self, model: ModelRef, run_id: str) -> list[DatasetInput]:
-        return []
-
-    def files(self, version: VersionInfo, into: Path) -> ModelFiles:
-        return ModelFiles(into, "b" * 64, 1)
-
-    def keep_metrics(
-        self, version: VersionInfo, metrics: Mapping[str, float], *, dataset: str, digest: str
-    ) -> None:
-        raise AssertionError("nothing is kept here")
-
-    def keep_report(self, version: VersionInfo, files: Mapping[str, bytes]) -> str | None:
-        raise AssertionError("nothing is kept here")
 
 
 def examined(where: str, reason: str) -> Examination:
