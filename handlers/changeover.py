@@ -5,12 +5,13 @@ stands is not made again, and what is read back decides whether it is done.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from handlers.production import Production, read
 from steward.errors import TransientError
-from steward.events import ModelRef
+from steward.events import Event, EventType, ModelRef
 from steward.policy import PREVIOUS_ALIAS
 from steward.ports import Intent, Look, Reading, ReplicaAnswer, Services
 
@@ -81,19 +82,57 @@ def _tell_failure(answer: ReplicaAnswer) -> str:
     return f"{answer.replica.id} at {answer.replica.url} {how}: {answer.error or 'no reason given'}"
 
 
-def was_begun(services: Services, found: Production) -> bool:
-    """Whether this dispatch itself made the present Production, and stopped before its end."""
-    if not found.version:
-        return False
-    return services.ledger.has_intended(_truth(services, found.model, found.version))
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A change of Production that this dispatch began before it stopped short of its end."""
+
+    version: str
+    previous: str | None
+    at: datetime
+    is_standing: bool
+    """Whether ``version`` is Production still; else another took its place meanwhile."""
+
+    def before(self, found: Production) -> Production:
+        """Production as it was before; a version that was deleted since is no more."""
+        previous = self.previous if self.previous in found.versions else None
+        return replace(found, version=previous, problem="")
 
 
-def before_it(services: Services, look: Look, found: Production) -> str | None:
-    """What was Production before this dispatch made it what it is now; None if nothing was."""
-    known = look.value("", "champion")
-    if known == found.version:  # a poll or a person's news has read the new one since
-        known = next((v for v in services.history.champions(found.model) if v != known), None)
-    return known if known in found.versions else None
+def begun(services: Services, found: Production) -> Begun | None:
+    """What an earlier try made Production, and did not come to record.
+
+    A dispatch that waits to be tried again holds no lane: others may have passed it. Whether its
+    write came about then, the journal knows by who read it, and by who replaced it.
+    """
+    intended = services.ledger.begun()
+    previous = {at: one.value for one, at in intended if one.facet == f"alias:{PREVIOUS_ALIAS}"}
+    for intent, at in reversed(intended):
+        version = _made_production(services, intent)
+        if version is None:
+            continue
+        change = Begun(version, previous.get(at), at, is_standing=version == found.version)
+        if change.is_standing or _came_about(services, found.model, change):
+            return change
+    return None
+
+
+def _made_production(services: Services, intent: Intent) -> str | None:
+    """The version that this write would make Production, by what the policy holds for the truth."""
+    rule = services.policy.production
+    if rule.stage:
+        return intent.subject if (intent.facet, intent.value) == ("stage", rule.stage) else None
+    return intent.value if intent.facet == f"alias:{rule.alias}" else None
+
+
+def _came_about(services: Services, model: ModelRef, begun: Begun) -> bool:
+    changes = services.history.changes(model, since=begun.at)
+    return any(_names(change, begun.version) for change in changes)
+
+
+def _names(change: Event, version: str) -> bool:
+    """Whether a change shows that the version was Production; a reading's past may be stale."""
+    was_replaced = change.before == version and change.type != EventType.CHAMPION_CHANGED
+    return change.after == version or was_replaced
 
 
 def change(
@@ -140,13 +179,6 @@ def has_mirror(services: Services) -> bool:
     """Whether the policy keeps a second place in step with its truth."""
     rule = services.policy.production
     return bool(rule.mirror_alias if rule.stage else rule.mirror_stage)
-
-
-def _truth(services: Services, model: ModelRef, version: str) -> Intent:
-    rule = services.policy.production
-    if rule.stage:
-        return Intent(model, version, "stage", rule.stage)
-    return Intent(model, "", f"alias:{rule.alias}", version)
 
 
 def _intents(

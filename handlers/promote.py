@@ -20,7 +20,7 @@ from handlers.weighing import weigh
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
-from steward.ports import Done, Look, Outcome, Services, Skipped, Wait
+from steward.ports import Done, Outcome, Reading, Services, Skipped, Wait
 
 OLDER = "older_than_production"
 PAUSED_FOR = timedelta(days=30)
@@ -70,12 +70,11 @@ def _rejected_since(event: Event, model: ModelRef, version: str, services: Servi
 
 def _judge(event: Event, model: ModelRef, version: str, services: Services) -> Outcome | None:
     """Decide and act; None when Production changed in between."""
-    look = services.history.look(model)
     found = production.read(services, model)
     if version not in found.versions:
         return Skipped("the version was deleted")
-    if found.version == version and changeover.was_begun(services, found):
-        return _finish(event, services, look, found)
+    if begun := changeover.begun(services, found):
+        return _finish(event, services, found, begun)
     decision = weigh(event, services, found, version)
     stopped = stages.hold_back(event, services, found, decision)
     stages.enter_staging(services, found, decision, stopped)
@@ -175,12 +174,19 @@ def _seen(services: Services, found: Production, decision: Decision) -> tuple[ob
     return found.version, found.problem, tags, bool(info.description.strip())
 
 
-def _finish(event: Event, services: Services, look: Look, found: Production) -> Outcome:
-    """An earlier try wrote Production and no more: judge as it did, and write the rest."""
-    previous = changeover.before_it(services, look, found)
-    version, before = found.version or "", replace(found, version=previous, problem="")
-    decision = numbered(services, before, weigh(event, services, before, version))
-    return _change(event, services, decision, before, told={})
+def _finish(
+    event: Event, services: Services, found: Production, begun: changeover.Begun
+) -> Outcome:
+    """An earlier try wrote Production and no more: judge as it did, and write the rest.
+
+    Nothing is written where another version has taken its place; that it was Production is told.
+    """
+    before = begun.before(found)
+    decision = numbered(services, before, weigh(event, services, before, begun.version))
+    if begun.is_standing:
+        return _change(event, services, decision, before, told={})
+    decision = replace(decision, reasons=(*decision.reasons, found.by_now))
+    return _promoted(event, services, decision, before, told={"next": []})
 
 
 def _change(
@@ -194,6 +200,18 @@ def _change(
     """Write it; ``before.version`` is the version that it replaces."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
+    return _promoted(event, services, decision, before, told=told, readings=readings)
+
+
+def _promoted(
+    event: Event,
+    services: Services,
+    decision: Decision,
+    before: Production,
+    *,
+    told: Mapping[str, Any],
+    readings: tuple[Reading, ...] = (),
+) -> Done:
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
-    promoted = replace(promoted, before=before.version, after=version)
+    promoted = replace(promoted, before=before.version, after=decision.candidate.version)
     return Done(events=(promoted,), readings=readings)

@@ -4,7 +4,7 @@ Runs in the model's lane ``production``: for ``rollback.requested``, and for ``r
 where the policy asks for it.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import takewhile
 
 from handlers import changeover, production
@@ -12,7 +12,7 @@ from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, PermanentError
 from steward.events import Event, EventType, ModelRef, NewEvent, direction
 from steward.policy import Mode
-from steward.ports import Done, Outcome, Services, Skipped
+from steward.ports import Done, Outcome, Reading, Services, Skipped
 
 ROLLBACKS = frozenset({EventType.ROLLBACK_REQUESTED, EventType.ROLLED_BACK})
 
@@ -33,11 +33,12 @@ def rollback(event: Event, services: Services) -> Outcome:
 
 
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
-    look = services.history.look(model)
     found = production.read(services, model)
-    if changeover.was_begun(services, found):  # an earlier try wrote Production and no more
-        previous = changeover.before_it(services, look, found)
-        return _change(event, services, replace(found, version=previous), found.version or "")
+    if begun := changeover.begun(services, found):  # an earlier try wrote Production and no more
+        before = begun.before(found)
+        if begun.is_standing:
+            return _change(event, services, before, begun.version)
+        return _told(event, services, before, begun.version, more=[found.by_now])
     target, reason = _target(event, services, found)
     if target is None:
         return Skipped(reason)
@@ -84,7 +85,10 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
     if found.problem == TWO_IN_PRODUCTION:
         return None, found.reason
     if event.type == EventType.ROLLOUT_FAILED and found.version != event.data.get("version"):
-        return None, f"superseded: Production is version {found.version} by now"
+        return None, f"superseded: {found.by_now}"
+    if wanted is None and _was_changed_since(event, services, found):
+        again = "ask again to go back from it"
+        return None, f"superseded: Production became version {found.version} meanwhile; {again}"
     if wanted is not None:
         return _asked_for(str(wanted), services, found)
     passed = _passed_over(services, found)
@@ -93,6 +97,17 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
             return version, ""
     nothing = f"{model} has no earlier good version to go back to"
     return None, "; ".join([nothing, *passed.values()])
+
+
+def _was_changed_since(event: Event, services: Services, found: Production) -> bool:
+    """Whether we ourselves made Production what it is after this was asked for, of another."""
+    changes = services.history.changes(found.model, since=event.recorded_at)
+    return any(
+        change.type != EventType.CHAMPION_CHANGED
+        and change.after == found.version
+        and change.recorded_at > event.recorded_at
+        for change in changes
+    )
 
 
 def _passed_over(services: Services, found: Production) -> dict[str, str]:
@@ -150,6 +165,19 @@ def _is_rejected(version: str, model: ModelRef, services: Services) -> bool:
 def _change(event: Event, services: Services, before: Production, target: str) -> Done:
     """Write it; ``before.version`` is the version that is left."""
     readings = changeover.change(services, before, target, previous=before.version)
+    passed = _passed_before(event, services, before, target)
+    return _told(event, services, before, target, more=passed, readings=readings)
+
+
+def _told(
+    event: Event,
+    services: Services,
+    before: Production,
+    target: str,
+    *,
+    more: Sequence[str],
+    readings: tuple[Reading, ...] = (),
+) -> Done:
     is_automatic = event.type == EventType.ROLLOUT_FAILED
     reason = event.data.get("reason") or ("a replica refused it" if is_automatic else "")
     told = f"rolled back to version {target}" + (f": {reason}" if reason else "")
@@ -162,7 +190,7 @@ def _change(event: Event, services: Services, before: Production, target: str) -
         data={
             "verdict": "rolled_back",
             "code": "rollout_failed" if is_automatic else "asked_for",
-            "reasons": [told, *_passed_before(event, services, before, target)],
+            "reasons": [told, *more],
             "reason": reason,
             "actor": event.data.get("actor") or "steward",
             "policy": services.policy.ref,

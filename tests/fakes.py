@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from handlers.approvals import WORDS
-from steward.events import Event, ModelRef
+from steward.events import Event, EventType, ModelRef
 from steward.ports import (
     Desired,
     Intent,
@@ -27,6 +27,9 @@ __all__ = [
     "FakeRegistry",
     "FixedClock",
 ]
+
+
+CHAMPION_CHANGES = (EventType.CHAMPION_CHANGED, EventType.PROMOTED, EventType.ROLLED_BACK)
 
 
 class FixedClock:
@@ -140,6 +143,7 @@ class FakeLedger:
         self.intents: list[Intent] = []
         self._clock = clock or FixedClock()
         self._intended: list[tuple[Intent, datetime]] = []
+        self._ended = 0
         self.holdout_uses: set[tuple[ModelRef, str, str]] = set()
         self.effects: dict[str, str | None] = {}
         """Key of an effect to the other side's answer; None while nobody knows."""
@@ -155,8 +159,12 @@ class FakeLedger:
         self.holdout_uses.add((model, version, sha256))
         return sum(use[0] == model and use[2] == sha256 for use in self.holdout_uses)
 
-    def has_intended(self, intent: Intent) -> bool:
-        return intent in self.intents
+    def begun(self) -> list[tuple[Intent, datetime]]:
+        return self._intended[self._ended :]
+
+    def end(self) -> None:
+        """The dispatch came to its end: what is intended next is of another."""
+        self._ended = len(self._intended)
 
     def begin_effect(self, key: str, kind: str, request: Mapping[str, Any]) -> str:
         if key not in self.effects:
@@ -236,6 +244,10 @@ class FakeHistory:
 
     def champions(self, model: ModelRef) -> list[str]:
         return list(self.past_champions.get(model, ()))
+
+    def changes(self, model: ModelRef, *, since: datetime) -> list[Event]:
+        known = [event for event in self.events.values() if event.type in CHAMPION_CHANGES]
+        return [event for event in known if event.model == model and event.recorded_at >= since]
 
     def numbers(self, model: ModelRef) -> dict[str, str]:
         return dict(self.numbered.get(model, {}))

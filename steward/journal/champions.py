@@ -4,16 +4,18 @@ Called by ``history`` for handlers, and by the API.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from steward.events import EventType, ModelRef
+from steward.events import Event, EventType, ModelRef
 from steward.journal import queries
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import events, is_living, models, observed
 
 MADE_IT = (EventType.PROMOTED, EventType.ROLLED_BACK)
+CHANGES = (EventType.CHAMPION_CHANGED, *MADE_IT)
 MOST_CHANGES = 1000
 
 
@@ -22,7 +24,7 @@ def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     table = events.c
     query = (
         select(table.id, table.type, table.before, table.after, table.caused_by)
-        .where(*queries.of_present(model), table.type.in_((EventType.CHAMPION_CHANGED, *MADE_IT)))
+        .where(*queries.of_present(model), table.type.in_(CHANGES))
         .order_by(table.seq.desc())
         .limit(MOST_CHANGES)
     )
@@ -46,6 +48,20 @@ def _in_their_order(changes: Sequence[Row[*tuple[Any, ...]]]) -> Iterator[Any]:
         if change.id not in told:
             yield from (change.after, replaced.get(change.caused_by), change.before)
         told.add(change.caused_by)
+
+
+def champion_changes(connection: Connection, model: ModelRef, *, since: datetime) -> list[Event]:
+    """The changes of Production recorded since then, oldest first, and what made them."""
+    query = (
+        select(events)
+        .where(
+            *queries.of_present(model),
+            events.c.type.in_(CHANGES),
+            events.c.recorded_at >= since,
+        )
+        .order_by(events.c.seq)
+    )
+    return [queries.event_of(row) for row in connection.execute(query)]
 
 
 def rolled_back_from(connection: Connection, model: ModelRef) -> frozenset[str]:

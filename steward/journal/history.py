@@ -3,13 +3,14 @@
 One object serves one claimed dispatch.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.journal import approvals, queries, readings
-from steward.journal.champions import numbers, past_champions, rolled_back_from
+from steward.journal.champions import champion_changes, numbers, past_champions, rolled_back_from
 from steward.journal.claims import Claimed, hold
 from steward.journal.schema import desired, pauses
 from steward.journal.store import Journal, Transaction, retried
@@ -51,6 +52,10 @@ class JournalHistory:
     def champions(self, model: ModelRef) -> list[str]:
         with self._journal.read() as connection:
             return past_champions(connection, model)
+
+    def changes(self, model: ModelRef, *, since: datetime) -> list[Event]:
+        with self._journal.read() as connection:
+            return champion_changes(connection, model, since=since)
 
     def numbers(self, model: ModelRef) -> dict[str, str]:
         with self._journal.read() as connection:

@@ -70,21 +70,33 @@ class JournalLedger:
             transaction.connection.execute(insert(intents), rows)
         failpoint("intent.after_commit")
 
-    def has_intended(self, intent: Intent) -> bool:
+    def begun(self) -> list[tuple[Intent, datetime]]:
+        # A run that came to its end left nothing half done: a replay of it begins anew.
+        has_ended = exists().where(
+            attempts.c.dispatch_id == intents.c.dispatch_id,
+            attempts.c.run == intents.c.run,
+            attempts.c.outcome == "succeeded",
+        )
+        query = (
+            select(intents, models.c.registry, models.c.workspace, models.c.name)
+            .join(models, models.c.id == intents.c.model_id)
+            .where(intents.c.dispatch_id == self._claimed.work.dispatch_id, ~has_ended)
+            .order_by(intents.c.id)
+        )
         with self._journal.read() as connection:
-            # A run that came to its end left nothing half done: a replay of it begins anew.
-            has_ended = exists().where(
-                attempts.c.dispatch_id == intents.c.dispatch_id,
-                attempts.c.run == intents.c.run,
-                attempts.c.outcome == "succeeded",
+            rows = connection.execute(query).all()
+        return [
+            (
+                Intent(
+                    ModelRef(row.name, registry=row.registry, workspace=row.workspace),
+                    row.subject,
+                    row.facet,
+                    row.value,
+                ),
+                row.intended_at,
             )
-            query = select(intents.c.value).where(
-                intents.c.dispatch_id == self._claimed.work.dispatch_id,
-                intents.c.subject == intent.subject,
-                intents.c.facet == intent.facet,
-                ~has_ended,
-            )
-            return intent.value in connection.execute(query).scalars().all()
+            for row in rows
+        ]
 
     def times_intended(self, intent: Intent, *, since: datetime) -> int:
         work = self._claimed.work

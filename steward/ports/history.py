@@ -70,6 +70,10 @@ class History(Protocol):
         """Versions that were Production, latest first, with repeats, the present one first."""
         ...
 
+    def changes(self, model: ModelRef, *, since: datetime) -> list[Event]:
+        """The changes of the champion, promotions and rollbacks recorded since, oldest first."""
+        ...
+
     def numbers(self, model: ModelRef) -> Mapping[str, str]:
         """Version to the semantic version that its latest promotion gave it."""
         ...

@@ -29,8 +29,8 @@ class Ledger(Protocol):
         """Commit what this dispatch is about to write, before it writes it."""
         ...
 
-    def has_intended(self, intent: Intent) -> bool:
-        """Whether this dispatch committed that intent before, and stopped before its end."""
+    def begun(self) -> Sequence[tuple[Intent, datetime]]:
+        """What this dispatch intended, and when, before it stopped short of its end."""
         ...
 
     def times_intended(self, intent: Intent, *, since: datetime) -> int:

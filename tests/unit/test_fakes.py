@@ -134,9 +134,9 @@ def test_an_intent_is_remembered():
     ledger = FakeLedger()
     intent = Intent(MODEL, "", "alias:champion", "2")
 
-    assert not ledger.has_intended(intent)
+    assert ledger.begun() == []
     ledger.intend([intent])
-    assert ledger.has_intended(intent)
+    assert [known for known, _ in ledger.begun()] == [intent]
 
 
 def test_a_look_keeps_the_revision_from_before_the_read(clock: FixedClock):

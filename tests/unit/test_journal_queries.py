@@ -217,6 +217,22 @@ def test_what_a_rollback_left_was_production_though_nobody_had_read_it(journal: 
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
+def test_changes_of_production_are_what_was_read_and_what_made_it_since_then(
+    journal: Journal, clock: FixedClock
+) -> None:
+    champion_is(journal, "1")
+    since = clock.advance(1)
+    promoted = NewEvent("model_version.promoted", FRAUD, "2", before="1", after="2")
+    champion_is(journal, "2", promoted, NewEvent("promotion.held", FRAUD, "3"))
+
+    found = history_of(journal).changes(FRAUD, since=since)
+
+    assert [(each.type, each.before, each.after) for each in found] == [
+        ("model_version.promoted", "1", "2"),
+        ("registered_model.champion_changed", "1", "2"),
+    ]
+
+
 def decide(journal: Journal, clock: FixedClock, *types: str) -> None:
     """Version 5 is registered and these decisions are made of it."""
     created = version_created("5", at=clock.at, id=f"d-{types}")
@@ -441,7 +457,7 @@ def test_a_rollback_asked_for_before_the_model_was_ever_seen_can_be_carried_out(
     JournalLedger(journal, mine).intend([intent])
 
     assert mine.event.id == event_id
-    assert JournalLedger(journal, mine).has_intended(intent)
+    assert [one for one, _ in JournalLedger(journal, mine).begun()] == [intent]
 
 
 def test_a_run_that_came_to_its_end_left_nothing_begun_for_a_replay_to_finish(
@@ -451,14 +467,14 @@ def test_a_run_that_came_to_its_end_left_nothing_begun_for_a_replay_to_finish(
     work = dispatched(journal, "work.free")
     first = claimed(journal, work)
     JournalLedger(journal, first).intend([intent])
-    assert JournalLedger(journal, first).has_intended(intent)
+    assert [one for one, _ in JournalLedger(journal, first).begun()] == [intent]
     dispatches.record(journal, first, Done())
     chosen = events_in(journal)
     replay.apply(journal, chosen, handlers=None, mode="all", actor="ana", reason="again")
 
     again = JournalLedger(journal, claimed(journal, work))
 
-    assert not again.has_intended(intent)
+    assert again.begun() == []
 
 
 def test_a_token_is_kept_as_a_digest_and_ends_when_revoked(journal: Journal) -> None:

@@ -8,7 +8,7 @@ import pytest
 from handlers.promote import promote
 from handlers.validate import validate
 from steward.errors import TransientError
-from steward.events import EventType, NewEvent
+from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode
 from steward.ports import Done, Intent, Outcome, Skipped, Verdict, VersionInfo, Wait
 from tests.unit.world import MODEL, World, make_policy
@@ -378,11 +378,67 @@ def test_a_crash_after_the_champion_was_read_by_somebody_else_still_names_the_on
     w = World()
     candidate = challenge(w)
     event = w.event(EventType.VALIDATED, candidate.version)
-    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.ledger.intend(
+        [
+            Intent(MODEL, candidate.version, "stage", "Production"),
+            Intent(MODEL, "", "alias:previous_champion", "1"),
+        ]
+    )
     w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
     w.know_champion(candidate.version)
 
     assert only_event(w.run(promote, event)).before == "1"
+
+
+def overtaken(w: World, event: Event) -> None:
+    """The promotion of 2 stops after its first write; 3 passes it and becomes Production."""
+
+    def fail(_method: str) -> None:
+        raise TransientError("the registry answers 503")
+
+    w.registry.after = fail
+    with pytest.raises(TransientError, match="503"):
+        w.run(promote, event)
+    w.registry.after = None
+    w.register(0.99)
+    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
+    w.know_champion("3")
+
+
+def test_a_promotion_that_another_passed_halfway_is_told_and_changes_nothing():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    overtaken(w, event)
+    w.event(EventType.PROMOTED, "3", before="2", after="3")
+    w.history.past_champions[MODEL] = ["3", "2", "1"]
+    stages, aliases = w.stages(), w.aliases()
+
+    outcome = w.run(promote, event)
+
+    told = only_event(outcome)
+    assert (told.type, told.before, told.after) == (EventType.PROMOTED, "1", "2")
+    assert told.data["champion"]["version"] == "1"
+    assert told.data["reasons"][-1] == "Production is version 3 by now"
+    assert told.data["next"] == []
+    assert isinstance(outcome, Done)
+    assert outcome.readings == ()
+    assert (w.stages(), w.aliases()) == (stages, aliases)
+
+
+def test_a_promotion_that_was_passed_before_its_first_write_is_judged_anew():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.register(0.99)
+    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
+    w.know_champion("3")
+    w.event(EventType.CHAMPION_CHANGED, "3", before="1", after="3")
+
+    told = only_event(w.run(promote, event))
+
+    assert (told.type, told.data["code"]) == (EventType.HELD, "older_than_production")
 
 
 # --- what the policy calls Production ------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.promote import promote
 from handlers.rollback import rollback
-from steward.errors import PermanentError
+from steward.errors import PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode
 from steward.ports import Done, Outcome, Skipped, Verdict
@@ -202,11 +202,61 @@ def test_the_version_rolled_back_from_is_not_promoted_again():
     w = three_champions(World())
     w.run(rollback, asked(w))
     w.history.rolled_back[MODEL] = {"3"}
-    w.ledger.intents.clear()
 
     outcome = w.run(promote, w.event(EventType.VALIDATED, "3"))
 
     assert only_event(outcome).data["code"] == "rolled_back_from"
+
+
+def test_a_rollback_that_a_promotion_passed_halfway_is_told_and_goes_no_further():
+    w = three_champions(World())
+    request = asked(w)
+
+    def fail(_method: str) -> None:
+        raise TransientError("the registry answers 503")
+
+    w.registry.after = fail
+    with pytest.raises(TransientError, match="503"):
+        w.run(rollback, request)
+    w.registry.after = None
+    w.event(EventType.CHAMPION_CHANGED, "2", before="3", after="2")
+    w.know_champion("2")
+    w.register_champion(0.99)
+    stages, aliases = w.stages(), w.aliases()
+
+    told = only_event(w.run(rollback, request))
+
+    assert (told.type, told.before, told.after) == (EventType.ROLLED_BACK, "3", "2")
+    assert told.data["reasons"] == [
+        "rolled back to version 2: complaints",
+        "Production is version 4 by now",
+    ]
+    assert (w.stages(), w.aliases()) == (stages, aliases)
+
+
+@pytest.mark.parametrize("kind", [EventType.PROMOTED, EventType.ROLLED_BACK])
+def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person(kind: EventType):
+    w = three_champions(World())
+    request = asked(w)
+    w.clock.advance(1)
+    w.event(kind, "3", before="2", after="3")
+
+    outcome = w.run(rollback, request)
+
+    assert outcome == Skipped(
+        "superseded: Production became version 3 meanwhile; ask again to go back from it"
+    )
+    assert w.stages()["3"] == "Production"
+    assert only_event(w.run(rollback, asked(w))).after == "2"
+
+
+def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhile():
+    w = three_champions(World())
+    request = asked(w, to="1")
+    w.clock.advance(1)
+    w.event(EventType.PROMOTED, "3", before="2", after="3")
+
+    assert only_event(w.run(rollback, request)).after == "1"
 
 
 # --- automatic -----------------------------------------------------------------------------------

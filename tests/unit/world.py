@@ -98,8 +98,10 @@ class World:
         )
 
     def run(self, handler: Handler, event: Event) -> Outcome:
-        """One try of a handler."""
-        return handler(event, self.services)
+        """One try of a handler; what it began is over where it comes to its end."""
+        outcome = handler(event, self.services)
+        self.ledger.end()
+        return outcome
 
     def stages(self) -> dict[str, str]:
         """Stage by version, where it has one."""

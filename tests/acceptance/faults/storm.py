@@ -45,6 +45,7 @@ class Summary:
     replayed: int = 0
     worst_recovery_seconds: float = 0.0
     drained_in_seconds: float = 0.0
+    stories: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.faults.items()))
@@ -59,7 +60,7 @@ class Summary:
             f"  worst recovery       {self.worst_recovery_seconds:.1f} s from registration to "
             f"verdict\n"
             f"  drained in           {self.drained_in_seconds:.1f} s after the last fault"
-        )
+        ) + "".join(f"\n\n{story}" for story in self.stories)
 
 
 class Scientists(threading.Thread):
@@ -175,8 +176,27 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
     summary.versions, summary.events = len(registered), len(found)
     summary.lost = [f"{m} v{v}" for m, v in registered if (m, v) not in decided]
     summary.doubled = [f"{m} v{v}" for (m, v), count in created.items() if count > 1]
+    summary.stories = [
+        _story(site, model, version)
+        for model, version in registered
+        if (model, version) not in decided
+    ]
     waited = [(decided[key] - began[key]).total_seconds() for key in decided if key in began]
     summary.worst_recovery_seconds = max(waited, default=0.0)
+
+
+def _story(site: Site, model: str, version: str) -> str:
+    """What the journal has of a version that got no verdict."""
+    lines = [f"What the journal has of {model} v{version}:"]
+    for event in site.events(model=model, version=version):
+        lines.append(
+            f"  {event['recordedat']} {event['type']} {event['id']} source={event['source']}"
+        )
+        whole = site.get(f"/events/{event['id']}")
+        lines += [
+            f"    {each['handler']} {each['state']}: {each['note']}" for each in whole["dispatches"]
+        ]
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -4,35 +4,42 @@ It is read again before it is written again, so that the alias and the stage cha
 Scaled: MLflow hangs for 12 s, where a request waits for 10 s.
 """
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.site import Site
 from tests.chaos import ChaosProxy
-from tests.servers import Answer, CapturedRequest
+from tests.servers import Answer, CapturedRequest, eventually
 
 ALIAS, STAGE = "/registered-models/alias", "/model-versions/transition-stage"
 
 
 @dataclass
 class Failing:
-    """Answers ``answer`` to the first ``count`` requests of a path; perhaps after MLflow did it."""
+    """Answers ``answer`` to the first ``count`` requests of a path; perhaps after MLflow did it.
+
+    ``about``: only to requests that say this.
+    """
 
     site: Site
     path: str
     answer: Answer
     count: int
     is_carried_out: bool = False
+    about: dict[str, str] = field(default_factory=dict)
     failed: int = 0
 
     def __call__(self, request: CapturedRequest) -> Answer | None:
         if self.failed >= self.count or not re.search(self.path, request.path):
             return None
         if "alias" in self.path and request.method != "POST":
+            return None
+        if self.about and not self.about.items() <= json.loads(request.body).items():
             return None
         self.failed += 1
         if self.is_carried_out:
@@ -76,6 +83,31 @@ def test_28_registry_wrote_and_did_not_say_so(
 
     assert failing.failed == 1
     assert_written_exactly_once(site, name, first, second)
+
+
+def test_28_what_waits_halfway_is_told_though_a_better_version_passed_it(
+    site: Site, name: str
+) -> None:
+    """A promotion that is to be tried again holds no lane; what it wrote happened all the same."""
+    first = site.register(name, auc=0.9)
+    site.await_verdict(name, first, "promoted")
+    second = str(int(first) + 1)
+    about = {"alias": "champion", "version": second}
+    failing = Failing(site, ALIAS, Answer(503, b"not now"), count=1000, about=about)
+    site.witness.fails = failing
+    assert site.register(name, auc=0.95) == second
+    eventually(lambda: failing.failed, 60)
+
+    third = site.register(name, auc=0.99)
+    site.await_verdict(name, third, "promoted")
+    site.await_verdict(name, second, "promoted")
+
+    assert_sound(site, name)
+    assert site.witness.of(name, "stage", "Production") == [first, second, third]
+    assert site.witness.of(name, "alias", "champion") == [first, third]
+    [late] = site.events(model=name, version=second, type="model_version.promoted")
+    assert (late["data"]["before"], late["data"]["after"]) == (first, second)
+    assert late["data"]["reasons"][-1] == f"Production is version {third} by now"
 
 
 @pytest.fixture
