@@ -125,7 +125,7 @@ def _assert_one_event_a_change(engine: Engine, models: Iterable[str]) -> None:
         ),
     )
     again = {tuple(key): n for key, n in Counter(found).items() if n > 1}
-    assert again == {}, "an event was journalled twice"
+    assert again == {}, f"journalled twice: {again}"
 
 
 def _assert_acknowledged(engine: Engine, acknowledged: Mapping[str, str | None]) -> None:
