@@ -27,6 +27,7 @@ from handlers.checks.own import find_own
 from handlers.checks.quality import Bound, QualityLimits
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.sanity import SanityLimits
+from handlers.checks.schema import SchemaLimits
 from handlers.checks.suite import Suite
 from handlers.holdout import Rows
 from steward.errors import PermanentError
@@ -118,6 +119,7 @@ def suite_of(policy: Policy) -> Suite:
         if latency
         else None,
         sanity=SanityLimits(checks.sanity.leak_at),
+        schema=SchemaLimits(is_break_allowed=checks.schema_.breaking == "allow"),
         drift=DriftLimits(psi_max=drift.psi_max, ks_max=drift.ks_max, columns=drift.columns)
         if drift
         else None,
