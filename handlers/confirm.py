@@ -1,6 +1,6 @@
 """Read who is Production after somebody changed a stage or an alias, and keep the mirror in step.
 
-Runs in the lane ``production``. What it reads is recorded as the champion; the journal makes
+Also after a pause of the model, for the aliases that it left alone. Runs in the lane ``production``. What it reads is recorded as the champion; the journal makes
 ``registered_model.champion_changed`` of a difference, so people's changes reach the replicas too.
 """
 
