@@ -169,7 +169,7 @@ def _examine(
     case: _Case, known: Examination, suite: Suite, both: _Answers, *, is_drawn: bool
 ) -> Examination:
     policy, (rows, scored, other) = case.services.policy, both
-    examined = examined_of(policy, rows, case.candidate, scored, other)
+    examined = examined_of(policy, rows, case.candidate.model.name, scored, other)
     results = (*known.results, *run_suite(examined, suite))
     curves = curves_of(examined, suite, results, scored.classes) if is_drawn else Curves()
     holdout = _use(case.services, rows, case.candidate)

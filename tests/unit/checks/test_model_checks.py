@@ -265,7 +265,12 @@ def test_a_break_that_the_policy_allows_passes_and_is_told():
 
 @pytest.mark.parametrize(
     ("candidate", "status"),
-    [((AGE, NAME), "pass"), ((AGE,), "warn"), ((Column("age", "string"),), "warn"), (None, "error")],
+    [
+        ((AGE, NAME), "pass"),
+        ((AGE,), "warn"),
+        ((Column("age", "string"),), "warn"),
+        (None, "error"),
+    ],
 )
 def test_where_a_break_is_allowed_all_else_is_judged_as_ever(candidate, status):
     result = check_schema(candidate, (AGE, NAME), SchemaLimits(is_break_allowed=True))
@@ -348,3 +353,8 @@ def test_labels_become_numbers_in_the_order_of_the_models_classes():
 def test_labels_that_are_missing_or_unknown_are_refused(labels):
     with pytest.raises(LabelError):
         encode_labels(labels, ["no", "yes"])
+
+
+def test_labels_of_several_types_are_refused():
+    with pytest.raises(LabelError, match="of several types"):
+        encode_labels(["no", 1], None)
