@@ -38,7 +38,7 @@ def row_warnings(policy: Policy, settings: Settings, *, opens_stores: bool) -> I
     try:
         datasets = MlflowDatasets(_tracking_uri(addresses, settings))
         yield from (f"policy '{policy.name}': {told}" for told in foreseen(datasets, policy))
-    except StewardError as error:
+    except (StewardError, ImportError) as error:  # boto3 comes with the extra s3 alone
         yield f"policy '{policy.name}': its rows cannot be looked at from here: {error}"
 
 
