@@ -30,6 +30,7 @@ ROUTES: dict[str, tuple[str, ...]] = {
     "rollback.requested": ("rollback",),
     "policy.violated": ("notify",),
     "dispatch.died": ("confirm", "notify"),
+    "automation.resumed": ("confirm",),  # of one model: what the pause left as it was
 }
 """Handlers of each event type, in the order they are listed to operators."""
 

@@ -1,7 +1,7 @@
 """The aliases beside the champion's, kept true: ``previous_champion``, and a challenger by policy.
 
-Called by ``confirm`` when somebody moved one by hand, and by ``annotate`` when a verdict may have
-made another version the challenger. In mode act alone.
+Called by ``confirm`` when somebody moved one by hand or a pause ended, and by ``annotate`` when a
+verdict may have made another version the challenger. In mode act alone.
 """
 
 from collections.abc import Callable, Iterator

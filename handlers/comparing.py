@@ -6,7 +6,7 @@ Called by ``examination`` with the answers of both.
 import math
 
 from handlers.checks.metrics import METRICS, Metric
-from handlers.comparison import compare_auc, compare_by_bootstrap
+from handlers.comparison import RESAMPLES, compare_auc, compare_by_bootstrap
 from handlers.conclusion import Comparison
 from handlers.examined import BothScored, computed_as
 from handlers.scoring import Scored, metric_of, same_classes
@@ -16,7 +16,9 @@ _TOLD_CLASSES = 20
 _LONGEST_REASON = 300
 
 
-def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
+def compare(
+    policy: Policy, candidate: Scored, champion: Scored, *, resamples: int = RESAMPLES
+) -> Comparison:
     """Both on the same rows: paired DeLong for ROC AUC of two classes, else a paired bootstrap."""
     when, metric = policy.promote.when, metric_of(policy)
     confidence = when.confidence if when else 0.95
@@ -45,6 +47,7 @@ def compare(policy: Policy, candidate: Scored, champion: Scored) -> Comparison:
             is_classification=candidate.task != "regression",
             by_row=metric.by_row,
             confidence=confidence,
+            resamples=resamples,
         )
     except ValueError as error:
         n = len(candidate.labels)

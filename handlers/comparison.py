@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 _Answer = TypeVar("_Answer")
 MetricFunction = Callable[[Array, Array], _Answer]
 _FEWEST_FOR_VARIANCE = 2
+RESAMPLES = 1000
+"""How often rows are drawn again for an interval by the bootstrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def compare_by_bootstrap(
     is_classification: bool = True,
     by_row: ByRow | None = None,
     confidence: float = 0.95,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """Paired bootstrap of any metric ``function(labels, scores)``; percentile bounds.

@@ -1,6 +1,7 @@
 """Read who is Production after somebody changed a stage or an alias, and keep the mirror in step.
 
-Runs in the lane ``production``. What it reads is recorded as the champion; the journal makes
+Also when a pause of the model has ended, for the aliases that it left as they were. Runs in the
+lane ``production``. What it reads is recorded as the champion; the journal makes
 ``registered_model.champion_changed`` of a difference, so people's changes reach the replicas too.
 """
 

@@ -132,7 +132,7 @@ def _judge_facts(case: _Case, progress: Progress, models: _Models, suite: Suite)
     model, its = models
     other = handle_of(case.champion.version, its) if case.champion and its else None
     has_both = case.champion is None or other is not None
-    asked = suite if has_both else replace(suite, schema=False)
+    asked = suite if has_both else replace(suite, schema=None)
     results = judge_facts(handle_of(case.candidate.version, model), other, asked)
     progress.add(_unasked(result) for result in results)
 
@@ -169,7 +169,7 @@ def _examine(
     case: _Case, known: Examination, suite: Suite, both: _Answers, *, is_drawn: bool
 ) -> Examination:
     policy, (rows, scored, other) = case.services.policy, both
-    examined = examined_of(policy, rows, case.candidate, scored, other)
+    examined = examined_of(policy, rows, case.candidate.model.name, scored, other)
     results = (*known.results, *run_suite(examined, suite))
     curves = curves_of(examined, suite, results, scored.classes) if is_drawn else Curves()
     holdout = _use(case.services, rows, case.candidate)

@@ -14,6 +14,7 @@ from steward.ports import DatasetInput, Datasets, Table
 HOLDOUTS = frozenset({"validation", "test", "eval", "evaluation", "holdout"})
 """Contexts of a run's datasets that it says it did not learn from."""
 TRAININGS = frozenset({"train", "training"})
+_TOLD = 20
 
 
 class NoReferenceError(PermanentError):
@@ -47,11 +48,21 @@ def find_rows(datasets: Datasets, rules: Holdout, model: ModelRef, run_id: str |
         )
     holdout = datasets.load(uri, label=rules.label, sha256=rules.sha256)
     if rules.label not in holdout.frame.columns:
-        raise PermanentError(f"{holdout.name} has no column {rules.label} (the label)")
+        raise PermanentError(
+            f"{holdout.name} has no column {rules.label} (the label); it has "
+            f"{some_columns(holdout)}"
+        )
     trainings = [one for one in inputs if one.context.lower() in TRAININGS]
     reference = _reference(datasets, rules, trainings)
     _refuse_training_data(holdout, uri, trainings, reference)
     return Rows(holdout, reference)
+
+
+def some_columns(table: Table) -> str:
+    """Its columns by name; of very many the first."""
+    names = [str(name) for name in table.frame.columns]
+    more = len(names) - _TOLD
+    return ", ".join(names[:_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _named_by_run(inputs: Iterable[DatasetInput]) -> str | None:

@@ -4,6 +4,7 @@ Called by ``examination``. The model sees features alone; every metric is comput
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,13 @@ from handlers.checks.own import find_own
 from handlers.checks.quality import Bound, QualityLimits
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.sanity import SanityLimits
+from handlers.checks.schema import SchemaLimits
 from handlers.checks.suite import Suite
 from handlers.holdout import Rows
 from steward.errors import PermanentError
 from steward.policy import Policy
 from steward.policy.examination import Holdout, computed_by
-from steward.ports import Column, ModelFacts, SandboxedModel, VersionInfo
+from steward.ports import Column, ModelFacts, SandboxedModel
 
 _TWO = 2
 _TIMED_ROWS = 1
@@ -64,9 +66,10 @@ def score(policy: Policy, rows: Rows, number: str, model: SandboxedModel) -> Sco
     """
     rules = _holdout(policy)
     features = _features(rows.holdout.frame, rules, model.info)
-    task, labels = _labels(policy, rows.holdout.frame[rules.label], model.info)
+    classes = _classes(model.info)
+    task, labels = labels_of(policy, rows.holdout.frame[rules.label], classes)
     answers = np.asarray(model.predict(features))
-    return Scored(handle_of(number, model), task, features, labels, answers, _classes(model.info))
+    return Scored(handle_of(number, model), task, features, labels, answers, classes)
 
 
 def handle_of(number: str, model: SandboxedModel) -> Handle:
@@ -82,14 +85,14 @@ def handle_of(number: str, model: SandboxedModel) -> Handle:
 
 
 def examined_of(
-    policy: Policy, rows: Rows, candidate: VersionInfo, scored: Scored, champion: Scored | None
+    policy: Policy, rows: Rows, model: str, scored: Scored, champion: Scored | None
 ) -> Examined:
     """What the checks look at."""
     fairness = policy.checks.fairness if policy.checks else None
     attributes = {*_holdout(policy).sensitive, *([fairness.attribute] if fairness else [])}
     frame = rows.holdout.frame
     return Examined(
-        model=candidate.model.name,
+        model=model,
         task=scored.task,
         candidate=scored.handle,
         champion=champion.handle if champion else None,
@@ -118,6 +121,7 @@ def suite_of(policy: Policy) -> Suite:
         if latency
         else None,
         sanity=SanityLimits(checks.sanity.leak_at),
+        schema=SchemaLimits(is_break_allowed=checks.schema_.breaking == "allow"),
         drift=DriftLimits(psi_max=drift.psi_max, ks_max=drift.ks_max, columns=drift.columns)
         if drift
         else None,
@@ -188,9 +192,13 @@ def _named(facts: ModelFacts) -> list[str]:
     return [] if is_array else [name for name, _ in columns]
 
 
-def _labels(policy: Policy, column: pd.Series, facts: ModelFacts) -> tuple[Task, Array]:
-    """The task and the labels as numbers; a model without known classes is asked by its metric."""
-    classes = _classes(facts)
+def labels_of(
+    policy: Policy, column: pd.Series, classes: Sequence[str] | None
+) -> tuple[Task, Array]:
+    """The task and the labels as numbers; a model without known classes is asked by its metric.
+
+    PermanentError: they are none that it can have learnt.
+    """
     if classes is None and "regression" in metric_of(policy).tasks:
         return "regression", _numbers(column)
     try:

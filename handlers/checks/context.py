@@ -76,14 +76,21 @@ def encode_labels(labels: Sequence[Any] | Array, classes: Sequence[Any] | None) 
     """Labels ``(n,)`` as numbers 0 to k-1, in the order of the model's ``classes``.
 
     Without ``classes`` they are the labels found, sorted, as scikit-learn does. Raises LabelError
-    where a label is missing or is none of the classes.
+    where a label is missing or is none of the classes, or where they have no order.
     """
     column = pd.Series(labels)
     if column.isna().any():
         raise LabelError(f"{int(column.isna().sum())} of {len(column)} labels are missing")
-    order = sorted(column.unique()) if classes is None else list(classes)
+    order = _sorted(column) if classes is None else list(classes)
     numbers = column.map({label: number for number, label in enumerate(order)})
     if numbers.isna().any():
         unknown = sorted({str(label) for label in column[numbers.isna()]})[:5]
         raise LabelError(f"labels that are no class of the model: {', '.join(unknown)}")
     return np.asarray(numbers, dtype=np.int64)
+
+
+def _sorted(column: pd.Series) -> list[Any]:
+    try:
+        return sorted(column.unique())
+    except TypeError as error:  # such as words among numbers
+        raise LabelError(f"the labels are of several types: {error}") from error

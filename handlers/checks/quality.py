@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from handlers.checks import CheckResult, Status
 from handlers.checks.context import Array, Task
 from handlers.checks.metrics import Metric, metric_named, metrics_of
@@ -53,7 +55,10 @@ def _measured(metric: Metric, labels: Array, scores: Array, bound: Bound) -> Che
     except ValueError as error:  # scikit-learn's word for one class, NaN and wrong shapes
         return CheckResult(name, "error", n=len(labels), detail=str(error).split("\n")[0])
     if not math.isfinite(value):
-        return CheckResult(name, "error", n=len(labels), detail="is not defined on these rows")
+        detail = "is not defined on these rows"
+        if len(np.unique(labels)) == 1:
+            detail += ": all have the same label"
+        return CheckResult(name, "error", n=len(labels), detail=detail)
     status, threshold, detail = _held(value, bound, metric)
     return CheckResult(name, status, value, threshold, len(labels), detail)
 

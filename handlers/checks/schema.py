@@ -3,6 +3,8 @@
 Called by the suite. Callers send what the champion takes, and go on doing so after a promotion.
 """
 
+from dataclasses import dataclass
+
 from handlers.checks import CheckResult, Status
 from steward.ports import Column
 
@@ -10,11 +12,23 @@ _WIDER = {("integer", "long"), ("float", "double"), ("integer", "double")}
 """(champion's type, candidate's) that MLflow converts without loss when it enforces a signature."""
 _TOLD = 10
 
+_ALLOWED = "callers break on this, which the policy allows (checks.schema.breaking: allow)"
+
 Inputs = tuple[Column, ...]
 
 
-def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResult:
+@dataclass(frozen=True, slots=True)
+class SchemaLimits:
+    """Whether a version that callers break on fails; told are its breaks in any case."""
+
+    is_break_allowed: bool = False
+
+
+def check_schema(
+    candidate: Inputs | None, champion: Inputs | None, limits: SchemaLimits | None = None
+) -> CheckResult:
     """No new required column and no changed type; what the candidate no longer reads is told."""
+    limits = limits or SchemaLimits()
     if champion is None:
         return CheckResult("schema", "skip", detail="the champion has no signature to compare")
     if candidate is None:
@@ -28,9 +42,15 @@ def check_schema(candidate: Inputs | None, champion: Inputs | None) -> CheckResu
             (breaks if is_break else changes).append(text)
     gone = sorted(set(before) - {column.name for column in candidate})
     changes += [f"{name} is no longer read" for name in gone]
-    status: Status = "fail" if breaks else "warn" if changes else "pass"
-    detail = "; ".join([*_some(breaks), *_some(changes)]) or "takes what the champion takes"
-    return CheckResult("schema", status, float(len(breaks)), 0.0, len(candidate), detail)
+    status: Status = "warn" if changes else "pass"
+    told = [*_some(breaks), *_some(changes)]
+    if breaks and limits.is_break_allowed:
+        told = [*_some(breaks), _ALLOWED, *_some(changes)]
+    elif breaks:
+        status = "fail"
+    threshold = None if limits.is_break_allowed else 0.0
+    detail = "; ".join(told) or "takes what the champion takes"
+    return CheckResult("schema", status, float(len(breaks)), threshold, len(candidate), detail)
 
 
 def _some(told: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from handlers.checks.quality import QualityLimits
 from handlers.checks.raised import in_words
 from handlers.checks.robustness import RobustnessLimits
 from handlers.checks.sanity import SanityLimits
-from handlers.checks.schema import check_schema
+from handlers.checks.schema import SchemaLimits, check_schema
 from steward.errors import TransientError
 
 
@@ -33,7 +33,7 @@ class Suite:
     quality: QualityLimits | None = field(default_factory=QualityLimits)
     sanity: SanityLimits | None = field(default_factory=SanityLimits)
     determinism: bool = True
-    schema: bool = True
+    schema: SchemaLimits | None = field(default_factory=SchemaLimits)
     environment: EnvironmentLimits | None = field(default_factory=EnvironmentLimits)
     latency: LatencyLimits | None = None
     drift: DriftLimits | None = None
@@ -48,8 +48,9 @@ Run = Callable[[], Iterable[CheckResult]]
 def judge_facts(candidate: Handle, champion: Handle | None, suite: Suite) -> list[CheckResult]:
     """The checks that need no rows and ask no model: what stands in the files is compared."""
     results = []
-    if suite.schema:
-        results += _timed("schema", lambda: [_schema(candidate, champion)])
+    if suite.schema is not None:
+        bounds = suite.schema
+        results += _timed("schema", lambda: [_schema(candidate, champion, bounds)])
     if suite.environment is not None:
         limits = suite.environment
         results += _timed("environment", lambda: [_environment(candidate, limits)])
@@ -85,10 +86,10 @@ def _runs(examined: Examined, suite: Suite) -> Iterator[tuple[str, Run]]:
         yield "robustness", lambda: probe.robustness(examined, robustness)
 
 
-def _schema(candidate: Handle, champion: Handle | None) -> CheckResult:
+def _schema(candidate: Handle, champion: Handle | None, limits: SchemaLimits) -> CheckResult:
     if champion is None:
         return CheckResult("schema", "skip", detail="there is no champion to compare")
-    return check_schema(candidate.inputs, champion.inputs)
+    return check_schema(candidate.inputs, champion.inputs, limits)
 
 
 def _environment(candidate: Handle, limits: EnvironmentLimits) -> CheckResult:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from steward.cli.policy_warnings import warnings
+from steward.cli.policy_warnings import Opens, warnings
 from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.events import ModelRef
 from steward.policy import Mode, PolicySet
@@ -49,8 +49,20 @@ def check(
     file: Annotated[
         Path | None, typer.Argument(help="Default: STEWARD_POLICY_FILE, else steward.yaml.")
     ] = None,
+    *,
+    opened: Annotated[
+        bool | None,
+        typer.Option(
+            "--open/--no-open",
+            help="Look into the tables of checks.holdout also where they are in S3 or MLflow, or "
+            "into none; unless said, into those that are files on this machine.",
+        ),
+    ] = None,
 ) -> None:
-    """Say what a policy file governs, or every error in it with its line."""
+    """Say what a policy file governs, or every error in it with its line.
+
+    Warns of what is valid and will hardly do what it says, as of a holdout without its label.
+    """
     settings = _settings()
     path = file or settings.policy_file or Path("steward.yaml")
     if not path.is_file():
@@ -62,7 +74,8 @@ def check(
         for label, text in describe(policy, Mode.lowest(policy.mode, settings.mode)):
             typer.echo(f"  {label:<10}  {text}")
     typer.echo("\nA model that no policy governs is observed.")
-    for warning in warnings(policies, settings):
+    opens: Opens = "files" if opened is None else "everything" if opened else "nothing"
+    for warning in warnings(policies, settings, opens=opens):
         typer.echo(f"Warning: {warning}", err=True)
 
 

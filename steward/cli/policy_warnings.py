@@ -6,9 +6,9 @@ Judged on this machine: addresses of channels and files may be there on others.
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Literal
 
+from steward.cli.policy_rows import local_file, row_warnings
 from steward.errors import ConfigurationError
 from steward.policy import ChannelSpec, Policy, PolicySet
 from steward.policy.installed import channel_recipients, channel_url, settings_channels
@@ -16,17 +16,20 @@ from steward.policy.lifecycle import endless_since
 from steward.policy.summary import never_governs
 from steward.settings import Settings
 
+Opens = Literal["nothing", "files", "everything"]
 _LIKE = 0.6
 """How alike two names are, of 1, where one may be meant for the other."""
 
 
-def warnings(policies: PolicySet, settings: Settings) -> Iterator[str]:
-    """Each in a sentence."""
+def warnings(policies: PolicySet, settings: Settings, *, opens: Opens = "files") -> Iterator[str]:
+    """Each in a sentence. ``opens``: which tables of rows are looked into, and how far."""
     for name in never_governs(policies):
         yield f"policy '{name}' never governs: one before it matches every model"
     for policy in policies.policies:
         yield from _approvers(policy)
         yield from _files(policy)
+        if opens != "nothing":
+            yield from row_warnings(policy, settings, opens_stores=opens == "everything")
         yield from _freezes(policy)
     yield from _channels(policies, settings)
 
@@ -50,21 +53,13 @@ def _files(policy: Policy) -> Iterator[str]:
     if holdout is None:
         return
     for key, address in (("uri", holdout.uri), ("reference", holdout.reference)):
-        path = _local(address) if address else None
+        path = local_file(address) if address else None
         if path is not None and not path.is_file():
             yield (
                 f"policy '{policy.name}': checks.holdout.{key} {address} is no file on this "
                 f"machine ({path.absolute()}); each worker for validation needs it, seen from "
                 "its working directory"
             )
-
-
-def _local(address: str) -> Path | None:
-    """The file that an address names; None where it is in a store."""
-    parts = urlsplit(address)
-    if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return None if parts.scheme else Path(address)
 
 
 def _freezes(policy: Policy) -> Iterator[str]:

@@ -104,6 +104,15 @@ class Sanity(Section):
     leak_at: Positive | None = 0.9999
 
 
+class Schema(Section):
+    """What becomes of inputs that callers of Production would break on.
+
+    ``breaking``: ``fail`` rejects the version; ``allow`` lets it pass, and tells what breaks.
+    """
+
+    breaking: Literal["fail", "allow"] = "fail"
+
+
 class Drift(Section):
     """How far the holdout may be from the reference: population stability index, KS distance.
 
@@ -142,6 +151,7 @@ class Checks(Section):
     holdout: Holdout | None = None
     quality: dict[str, Limits] = {}
     sanity: Sanity = Sanity()
+    schema_: Schema = Field(Schema(), alias="schema")
     latency: Latency | None = None
     drift: Drift | None = None
     fairness: Fairness | None = None
@@ -167,7 +177,7 @@ def wrong_in(checks: Checks) -> Wrong:
     if not checks.model_fields_set:
         yield (), "checks is empty; name a check, such as latency: {p95_ms: 50}, or remove it"
     if checks.holdout is None:
-        for name in checks.model_fields_set:
+        for name in (field.rstrip("_") for field in checks.model_fields_set):
             yield (name,), f"checks.{name} needs rows: name checks.holdout (uri, label, metric)"
     yield from _of_quality(checks)
     yield from _without_bound(checks)

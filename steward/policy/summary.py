@@ -120,10 +120,10 @@ def _checks(checks: Checks | None) -> Iterator[str]:
     yield f"{holdout.metric} on {rows} (label {holdout.label})"
     for metric, limits in checks.quality.items():
         yield f"quality: {metric} {_bounds(limits)}"
-    for name in ("sanity", "latency", "drift", "fairness", "robustness"):
+    for name in ("sanity", "schema_", "latency", "drift", "fairness", "robustness"):
         section = getattr(checks, name)
         if section is not None and section.model_fields_set:
-            yield f"{name}: {_bounds(section)}"
+            yield f"{name.rstrip('_')}: {_bounds(section)}"
     yield from (f"your own: {name}" for name in checks.own)
 
 

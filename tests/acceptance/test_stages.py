@@ -110,6 +110,39 @@ def test_aliases_moved_by_hand_are_put_back(stack: Installation) -> None:
     becomes(lambda: stack.aliases(model), {"champion": first, "challenger": second})
 
 
+def test_what_was_moved_during_a_pause_is_put_back_when_the_model_is_resumed(
+    stack: Installation,
+) -> None:
+    model = "steps-five"
+    first = stack.register(model, auc=0.8)
+    allow(stack, model, first)
+    reached(stack, model, first, "promoted")
+    second = stack.register(model, auc=0.805)
+    reached(stack, model, second, "held")
+    becomes(lambda: stack.aliases(model), {"champion": first, "challenger": second})
+    stack.cli("pause", model, "--reason", "a look")
+    stack.mlflow.set_registered_model_alias(model, "challenger", first)
+    eventually(lambda: is_looked_at(stack, model, "challenger", first), WITHIN)
+    assert stack.aliases(model)["challenger"] == first
+
+    stack.cli("resume", model)
+
+    becomes(lambda: stack.aliases(model), {"champion": first, "challenger": second})
+
+
+def is_looked_at(stack: Installation, model: str, alias: str, version: str) -> bool:
+    """Whether the last move of an alias named this version, and was answered."""
+    moves = [
+        each
+        for each in stack.events(model=model, type="model_version_alias.created")
+        if alias in (each["data"].get("alias"), each["data"].get("key"))
+    ]
+    if not moves or moves[-1]["version"] != version:
+        return False
+    answered = stack.event(moves[-1]["id"])["dispatches"]
+    return [each["state"] for each in answered] == ["succeeded"]
+
+
 def test_our_own_step_to_staging_is_known_as_ours_when_the_poll_sees_it(
     stack: Installation,
 ) -> None:

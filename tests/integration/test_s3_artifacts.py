@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from steward.cli.policy import app
 from steward.clients.mlflow_registry import MlflowRegistry
 from steward.events import ModelRef
 from tests.conftest import require
@@ -110,3 +112,31 @@ def test_a_replica_that_may_not_read_the_bucket_says_so(
 
     assert "could not be fetched" in refusal.text
     assert "credentials" in refusal.text
+
+
+HOLDOUT_FAR = """\
+version: 1
+policies:
+  - name: far
+    match: {models: ["*"]}
+    mode: act
+    production: {stage: Production}
+    checks: {holdout: {uri: "s3://direct/rows.csv", label: fraud, metric: roc_auc}}
+"""
+
+
+def test_a_policys_rows_in_s3_are_looked_into_where_it_is_asked_for(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**s3.environment, **CREDENTIALS}.items():
+        monkeypatch.setenv(name, value)
+    s3.client().put_object(Bucket="direct", Key="rows.csv", Body=b"x,label\n1,0\n2,1\n")
+    policy = tmp_path / "steward.yaml"
+    policy.write_text(HOLDOUT_FAR)
+
+    unasked = CliRunner().invoke(app, ["check", str(policy)])
+    asked = CliRunner().invoke(app, ["check", str(policy), "--open"])
+
+    assert (unasked.exit_code, unasked.stderr) == (0, "")
+    assert "rows.csv has no column fraud (the label); it has x, label" in asked.stderr
+    assert asked.exit_code == 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from handlers import ROUTES
 from handlers.annotate import annotate
 from handlers.confirm import confirm
 from steward.errors import ConfigurationError, PermanentError
@@ -93,6 +94,18 @@ def test_what_a_pause_held_back_is_put_right_with_the_next_verdict():
     annotated(w, judged(w, "rejected"))
 
     assert w.aliases() == {"champion": "1"}
+
+
+def test_the_end_of_a_pause_puts_right_what_it_left():
+    w = challenged()
+    w.history.pauses[MODEL] = "paused by ann"
+    annotated(w, judged(w, "held"))
+    w.history.pauses.clear()
+
+    w.run(confirm, w.event(EventType.AUTOMATION_RESUMED))
+
+    assert ROUTES[EventType.AUTOMATION_RESUMED] == ("confirm",)
+    assert w.aliases() == {"champion": "1", "challenger": "2"}
 
 
 def test_an_event_that_was_overtaken_still_looks_after_the_challenger():

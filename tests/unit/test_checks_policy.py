@@ -24,6 +24,7 @@ def test_each_bound_is_told_as_the_file_names_it() -> None:
     found = policy(
         quality={"log_loss": {"max": 0.4}},
         sanity={"leak_at": None},
+        schema={"breaking": "allow"},
         drift={"psi_max": 0.2, "columns": ["age", "amount"]},
         fairness={"attribute": "sex", "equalized_odds_difference_max": 0.1},
         own=["high_amounts"],
@@ -33,6 +34,7 @@ def test_each_bound_is_told_as_the_file_names_it() -> None:
         "auc on q3.parquet (label fraud)",
         "quality: log_loss max 0.4",
         "sanity: leak_at null",
+        "schema: breaking allow",
         "drift: psi_max 0.2, columns age, amount",
         "fairness: attribute sex, equalized_odds_difference_max 0.1",
         "your own: high_amounts",

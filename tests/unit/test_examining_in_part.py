@@ -117,6 +117,16 @@ def test_a_new_required_column_fails_the_schema_though_the_rows_lack_it_too():
     assert "the holdout has no column extra_score" in found.results[2].detail
 
 
+def test_a_policy_that_allows_a_break_is_asked_for_it():
+    checks = {"holdout": HOLDOUT, "schema": {"breaking": "allow"}}
+
+    found = examined(Model(("x", "more")), Model(("x",)), checks=checks)
+
+    schema = found.results[0]
+    assert (schema.name, schema.status) == ("schema", "pass")
+    assert schema.detail.startswith("new required column more; callers break on this")
+
+
 def test_without_rows_what_stands_in_the_files_is_judged():
     found = examined(Model(("x", "extra_score")), Model(("x",)), unreadable=("rows.csv",))
 

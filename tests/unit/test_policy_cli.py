@@ -245,16 +245,49 @@ def test_check_warns_of_a_name_that_is_nearly_a_group() -> None:
 
 
 def test_check_warns_of_a_file_that_is_not_on_this_machine() -> None:
-    Path("here.parquet").write_bytes(b"")
+    Path("here.csv").write_text("x,y\n" + "1,0\n2,1\n" * 5)
     holdout = "{holdout: {uri: %s, label: y, metric: auc, reference: %s}}"
 
     missing = warned(checks=holdout % ("gone.parquet", "file:///nowhere/gone.csv"))
-    there = warned(checks=holdout % ("here.parquet", "s3://bucket/train.parquet"))
+    there = warned(checks=holdout % ("here.csv", "s3://bucket/train.parquet"))
 
     assert "checks.holdout.uri gone.parquet is no file on this machine" in missing
     assert str(Path("gone.parquet").absolute()) in missing
     assert "checks.holdout.reference file:///nowhere/gone.csv is no file" in missing
     assert there == ""
+
+
+def test_check_opens_a_holdout_that_is_a_file_and_says_what_a_judgement_would_meet() -> None:
+    Path("here.csv").write_text("x,fraud\n1,0\n2,1\n")
+    checks = "{holdout: {uri: here.csv, label: is_fraud, metric: auc}}"
+
+    assert warned(checks=checks) == (
+        "Warning: policy 'p': every version would be held, as check_incomplete: here.csv has no "
+        "column is_fraud (the label); it has x, fraud\n"
+    )
+    assert run("check", "--no-open").stderr == ""
+
+
+def test_check_opens_a_store_only_where_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    checks = "{holdout: {uri: 'runs:/r1/holdout/rows.parquet', label: y, metric: auc}}"
+
+    assert warned(checks=checks) == ""
+    assert run("check", "--open").stderr.startswith(
+        "Warning: policy 'p': its rows cannot be looked at from here: MLFLOW_TRACKING_URI is not"
+    )
+
+
+def test_a_reference_in_a_store_does_not_keep_the_holdout_from_being_opened() -> None:
+    Path("here.csv").write_text("x,y\n" + "1,0\n" * 5)
+    checks = (
+        "{holdout: {uri: here.csv, label: y, metric: auc, reference: 's3://far/then.csv'}, "
+        "drift: {psi_max: 0.2}}"
+    )
+
+    (told,) = warned(checks=checks).splitlines()
+
+    assert "quality.roc_auc: is not defined on these rows: all have the same label" in told
 
 
 @pytest.mark.parametrize(

@@ -186,8 +186,15 @@ class Clinic:
 
     def report(self, model: str, version: str) -> Any:
         """``validation/report.json`` of the version's run."""
+        return json.loads(self._kept(model, version, "report.json"))
+
+    def page(self, model: str, version: str) -> str:
+        """``validation/report.html`` of the version's run."""
+        return self._kept(model, version, "report.html")
+
+    def _kept(self, model: str, version: str, name: str) -> str:
         import mlflow
 
         run_id = self.stack.mlflow.get_model_version(model, version).run_id
         with tracking_to(self.stack.mlflow_url):
-            return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/validation/report.json"))
+            return str(mlflow.artifacts.load_text(f"runs:/{run_id}/validation/{name}"))

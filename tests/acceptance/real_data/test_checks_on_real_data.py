@@ -157,3 +157,26 @@ def test_a_version_that_asks_callers_for_more_is_rejected(clinic: Clinic, second
     found = clinic.judged(MODEL, version)
     assert found.having("fail") == {"schema"}, found
     assert "schema: new required column digit" in found.reasons
+
+
+def test_a_break_that_the_policy_allows_is_promoted_as_the_next_major(clinic: Clinic) -> None:
+    model, columns = "moving-figures", clinic.digits.features
+    first = clinic.learn(model, seeing(FEW_PIXELS), clinic.digits)
+    assert clinic.judged(model, first).verdict == "promoted"
+
+    version = clinic.learn(model, seeing(columns), clinic.digits, columns=[*columns, "digit"])
+
+    found = clinic.judged(model, version)
+    told = "new required column digit; callers break on this, which the policy allows"
+    assert (found.verdict, found.checks["schema"]["status"]) == ("promoted", "pass"), found
+    assert told in str(found.checks["schema"]["detail"])
+    assert "2.0.0, major after 1.0.0: against version 1, new required column digit" in found.reasons
+    assert eventually(lambda: clinic.stack.tags(model, version).get("semantic_version"), 30) == (
+        "2.0.0"
+    )
+    (kept,) = [one for one in clinic.report(model, version)["checks"] if one["name"] == "schema"]
+    assert told in kept["detail"]
+    assert told in clinic.page(model, version)
+    explained = clinic.stack.get(f"/models/{model}/explain", version=version)["sections"]["checks"]
+    (shown,) = [one for one in explained if one["name"] == "schema"]
+    assert (shown["status"], told in shown["detail"]) == ("pass", True)

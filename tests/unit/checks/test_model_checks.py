@@ -17,7 +17,7 @@ from handlers.checks.robustness import (
     reordered,
     with_gaps,
 )
-from handlers.checks.schema import check_schema
+from handlers.checks.schema import SchemaLimits, check_schema
 from steward.ports import Column
 
 
@@ -251,6 +251,34 @@ def test_an_optional_column_that_becomes_required_breaks_callers():
     assert check_schema((optional,), (AGE,)).status == "pass"
 
 
+def test_a_break_that_the_policy_allows_passes_and_is_told():
+    limits = SchemaLimits(is_break_allowed=True)
+
+    result = check_schema((AGE, NAME, Column("city", "string")), (AGE, NAME), limits)
+
+    assert (result.status, result.value, result.threshold) == ("pass", 1.0, None)
+    assert result.detail == (
+        "new required column city; "
+        "callers break on this, which the policy allows (checks.schema.breaking: allow)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("candidate", "status"),
+    [
+        ((AGE, NAME), "pass"),
+        ((AGE,), "warn"),
+        ((Column("age", "string"),), "warn"),
+        (None, "error"),
+    ],
+)
+def test_where_a_break_is_allowed_all_else_is_judged_as_ever(candidate, status):
+    result = check_schema(candidate, (AGE, NAME), SchemaLimits(is_break_allowed=True))
+
+    assert result.status == status
+    assert ("which the policy allows" in result.detail) == bool(result.value)
+
+
 def test_a_champion_without_a_signature_is_nothing_to_compare():
     assert check_schema((AGE,), None).status == "skip"
 
@@ -325,3 +353,8 @@ def test_labels_become_numbers_in_the_order_of_the_models_classes():
 def test_labels_that_are_missing_or_unknown_are_refused(labels):
     with pytest.raises(LabelError):
         encode_labels(labels, ["no", "yes"])
+
+
+def test_labels_of_several_types_are_refused():
+    with pytest.raises(LabelError, match="of several types"):
+        encode_labels(["no", 1], None)

@@ -129,7 +129,7 @@ def test_what_stands_in_the_files_is_judged_without_a_row_or_an_answer():
     assert (schema.status, schema.detail) == ("fail", "new required column extra_score")
     assert (environment.name, environment.status) == ("environment", "pass")
     assert [one.status for one in alone] == ["skip"]
-    assert judge_facts(candidate, None, Suite(schema=False, environment=None)) == []
+    assert judge_facts(candidate, None, Suite(schema=None, environment=None)) == []
 
 
 def test_what_could_not_be_had_is_an_error_in_every_check():
