@@ -8,20 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from handlers.accounts import (
-    Message,
     tell_anything,
-    tell_approval_expired,
-    tell_approval_requested,
     tell_champion_changed,
     tell_died,
+    tell_rolled_back,
+    tell_violated,
+)
+from handlers.accounts_of_decisions import (
+    tell_approval_expired,
+    tell_approval_requested,
     tell_held,
     tell_person_rejected,
     tell_promoted,
     tell_rejected,
-    tell_rolled_back,
-    tell_violated,
-    version_text,
 )
+from handlers.telling import Message, version_text
 from handlers.wording import Decision, Fact, Links, Rollout, sentences, short
 from steward.events import Event, EventType
 

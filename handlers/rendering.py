@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
 
-from handlers.accounts import Message
+from handlers.telling import Message
 from steward.errors import PermanentError
 from steward.ports import Notification
 

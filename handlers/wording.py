@@ -1,7 +1,8 @@
 """Sentences that several messages share: numbers, comparisons, what replicas serve, links.
 
-Read by ``handlers/accounts.py`` and ``messages.py``. Pure, and tolerant: a key that an event lacks
-leaves its sentence out. :class:`Decision` and :class:`Rollout` name the keys of events' data.
+Read by the accounts of events and by ``handlers/messages.py``. Pure, and tolerant: a key that an
+event lacks leaves its sentence out. :class:`Decision` and :class:`Rollout` name the keys of
+events' data.
 """
 
 import shlex

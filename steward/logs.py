@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+_NOISY = ("httpx", "alembic", "urllib3", "kombu", "celery.bootsteps", "mlflow", "matplotlib")
+
 
 def configure(
     role: str, *, log_format: Literal["auto", "json", "console"] = "auto", level: int = logging.INFO
@@ -26,32 +28,28 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
-        )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
     )
+    _replace_handlers(formatter, level)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(role=role)
+
+
+def _replace_handlers(formatter: logging.Formatter, level: int) -> None:
+    """All records go to standard error in this form; of noisy libraries, warnings alone."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in (
-        "httpx",
-        "alembic",
-        "urllib3",
-        "kombu",
-        "celery.bootsteps",
-        "mlflow",
-        "matplotlib",
-    ):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(role=role)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:

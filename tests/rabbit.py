@@ -11,9 +11,8 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-import pytest
-
-from tests.servers import Child, free_port
+from tests.conftest import missing
+from tests.servers import Child, Server, free_port
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")  # the wrappers in /usr/sbin want the service's user
 READY_SECONDS = 90.0
@@ -22,13 +21,10 @@ READY_SECONDS = 90.0
 def require_rabbitmq() -> None:
     """Skip where RabbitMQ is missing on a laptop; fail in CI."""
     if not (PROGRAMS / "rabbitmq-server").exists() or shutil.which("epmd") is None:
-        message = "RabbitMQ is missing: apt-get install rabbitmq-server."
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        missing("RabbitMQ is missing: apt-get install rabbitmq-server.")
 
 
-class RabbitServer:
+class RabbitServer(Server):
     """One node. What is durable outlives :meth:`kill` and a later :meth:`start`."""
 
     def __init__(self, directory: Path) -> None:
@@ -36,7 +32,6 @@ class RabbitServer:
         self.port, self._distribution_port, self._epmd_port = (free_port() for _ in range(3))
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self.node = f"test{self.port}@localhost"
-        self.child: Child | None = None
         self._epmd: Child | None = None
 
     def start(self) -> Self:
@@ -61,11 +56,6 @@ class RabbitServer:
         if self._epmd:
             self._epmd.kill()
             self._epmd = None
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash."""
-        if self.child:
-            self.child.kill()
 
     def is_answering(self) -> bool:
         """Whether it speaks AMQP: a wrong header is answered with the right one."""

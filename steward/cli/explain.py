@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from handlers.accounts import Message
 from handlers.messages import compose
+from handlers.telling import Message
 from handlers.wording import Links
 from steward.cli import options, tables
 from steward.cli.api_client import Api, Document, connect, path_of

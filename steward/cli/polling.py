@@ -40,6 +40,29 @@ def run(settings: Settings, stop: threading.Event) -> None:
     notices.clear(journal, notices.POLICY)
     hinter = Hinter(broker)
     holder = process_name("poller")
+    jobs = _jobs(settings, journal, hinter, holder)
+    threads = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    health.serve(
+        settings.health_port,
+        host=settings.host,
+        is_ready=lambda: all(thread.is_alive() for thread in threads),
+    )
+    presence = Presence(journal, name=holder, role="poller")
+    presence.start()
+    get_logger().info("poller_started", registry=spoken(tracking_uri(settings)))
+    stop.wait()
+    for thread in threads:
+        thread.join(END_SECONDS)
+    presence.close()
+    hinter.close()
+    journal.close()
+
+
+def _jobs(
+    settings: Settings, journal: Journal, hinter: Hinter, holder: str
+) -> list[Callable[[threading.Event], None]]:
     sweep = Sweep(
         journal,
         holder=holder,
@@ -58,23 +81,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     jobs: list[Callable[[threading.Event], None]] = [sweep.run, shim.run]
     if settings.policy_file is not None:
         jobs.append(partial(watch_policy, settings.policy_file, settings, journal))
-    threads = [threading.Thread(target=job, args=(stop,), daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
-    health.serve(
-        settings.health_port,
-        host=settings.host,
-        is_ready=lambda: all(thread.is_alive() for thread in threads),
-    )
-    presence = Presence(journal, name=holder, role="poller")
-    presence.start()
-    get_logger().info("poller_started", registry=spoken(tracking_uri(settings)))
-    stop.wait()
-    for thread in threads:
-        thread.join(END_SECONDS)
-    presence.close()
-    hinter.close()
-    journal.close()
+    return jobs
 
 
 def champion_of(journal: Journal, info: ModelInfo, versions: Sequence[VersionInfo]) -> str | None:

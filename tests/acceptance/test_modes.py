@@ -7,7 +7,7 @@ import pytest
 
 from steward.events import EventType
 from tests.acceptance.conftest import Told
-from tests.acceptance.installation import Installation, steward
+from tests.acceptance.installation import Installation, installed, steward
 from tests.servers import eventually
 
 POLICY = """\
@@ -44,12 +44,9 @@ def without_policy(
     mlflow_server: str, told: Told, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """`steward up` where MLFLOW_TRACKING_URI is set, and nothing else."""
-    directory = tmp_path_factory.mktemp("bare") / "data"
-    stack = Installation(directory, registry=mlflow_server, environment=told.settings())
-    try:
-        yield stack.start()
-    finally:
-        stack.clear_up()
+    directory = tmp_path_factory.mktemp("bare")
+    with installed(directory, registry=mlflow_server, environment=told.settings()) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +54,13 @@ def with_policy(
     mlflow_server: str, told: Told, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
     """The same with a policy file; nothing of it says act but for ``strict-*``."""
-    directory = tmp_path_factory.mktemp("ruled")
-    policy = directory / "steward.yaml"
-    policy.write_text(POLICY)
-    stack = Installation(
-        directory / "data", registry=mlflow_server, policy=policy, environment=told.settings()
-    )
-    try:
-        yield stack.start()
-    finally:
-        stack.clear_up()
+    with installed(
+        tmp_path_factory.mktemp("ruled"),
+        policy=POLICY,
+        registry=mlflow_server,
+        environment=told.settings(),
+    ) as stack:
+        yield stack
 
 
 def test_without_a_policy_it_journals_and_touches_nothing(

@@ -14,7 +14,7 @@ import redis
 
 from steward.events import EventType
 from tests.acceptance.installation import Installation
-from tests.servers import eventually
+from tests.servers import beside, eventually
 
 AUCS = (0.9, 0.93, 0.8, 0.96, 0.99)
 PATIENCE_SECONDS = 90
@@ -110,20 +110,14 @@ def _keep_down(house: Installation) -> bool:
 @contextmanager
 def _flushing(broker: str) -> Iterator[None]:
     """Empty the broker ten times a second."""
-    stop = threading.Event()
 
-    def flush() -> None:
+    def flush(stop: threading.Event) -> None:
         with redis.Redis.from_url(broker) as client:
             while not stop.wait(0.1):
                 client.flushall()
 
-    thread = threading.Thread(target=flush, daemon=True)
-    thread.start()
-    try:
+    with beside(flush):
         yield
-    finally:
-        stop.set()
-        thread.join(10)
 
 
 def _await_all_decided(house: Installation, model: str) -> None:

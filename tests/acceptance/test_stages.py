@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance.installation import Installation
+from tests.acceptance.installation import Installation, installed
 from tests.servers import eventually
 
 POLICY = """\
@@ -26,16 +26,9 @@ WITHIN = 60
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    directory = tmp_path_factory.mktemp("steps")
-    policy = directory / "steward.yaml"
-    policy.write_text(POLICY)
-    built = Installation(
-        directory / "data", policy=policy, environment={"STEWARD_POLL_INTERVAL_SECONDS": "2"}
-    )
-    try:
-        yield built.start()
-    finally:
-        built.clear_up()
+    directory, often = tmp_path_factory.mktemp("steps"), {"STEWARD_POLL_INTERVAL_SECONDS": "2"}
+    with installed(directory, policy=POLICY, environment=often) as stack:
+        yield stack
 
 
 def reached(stack: Installation, model: str, version: str, verdict: str) -> None:

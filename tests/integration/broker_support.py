@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, Self
 
+import pytest
 import redis
 from kombu import Connection
 
@@ -53,6 +54,14 @@ def running_broker(kind: str, directory: Path) -> Iterator[Broker]:
     finally:
         with suppress(OSError):
             broker.stop()
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    with running_broker(request.param, tmp_path_factory.mktemp(request.param)) as broker:
+        yield broker
 
 
 @contextmanager

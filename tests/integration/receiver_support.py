@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 
+from steward.journal import audit
 from steward.journal.opening import open_journal
 from steward.journal.store import Journal
 from steward.ports import Hint
@@ -52,6 +54,16 @@ class Receiver:
         return self.client.post(
             "/webhooks/mlflow", content=body, headers=signed(body, delivery_id=delivery_id)
         )
+
+
+def at_a_shell(
+    running: Receiver, monkeypatch: pytest.MonkeyPatch, owner: str = "ada"
+) -> dict[str, str]:
+    """Let this process speak for an operator; returns the header that does so over HTTP."""
+    secret, _ = audit.create_token(running.journal, owner=owner, role="operator")
+    monkeypatch.setenv("STEWARD_URL", running.url)
+    monkeypatch.setenv("STEWARD_TOKEN", secret)
+    return {"authorization": f"Bearer {secret}"}
 
 
 @contextmanager

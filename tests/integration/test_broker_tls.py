@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,16 +19,10 @@ from prometheus_client import REGISTRY
 
 from steward.broker import Hinter, celery_app
 from steward.ports import Hint
-from tests.integration.broker_support import BROKERS, Broker, empty, running_broker
+from tests.integration.broker_support import Broker, broker, empty
 from tests.rabbit import RabbitServer
 
-
-@pytest.fixture(scope="module", params=BROKERS)
-def broker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
-    with running_broker(request.param, tmp_path_factory.mktemp(request.param)) as broker:
-        yield broker
+__all__ = ["broker"]
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,18 @@ from steward.journal.store import Journal
 from steward.journal.writing import EventWriter
 from steward.ports import Hint
 from tests.integration.broker_support import (
-    BROKERS,
     Broker,
     FrozenRegistry,
+    broker,
     empty,
     roles_on,
-    running_broker,
 )
 from tests.rabbit import RabbitServer
 from tests.roles import COMMANDS
 from tests.servers import eventually
 
+__all__ = ["broker"]
 pytestmark = pytest.mark.timeout(420)
-
-
-@pytest.fixture(scope="module", params=BROKERS)
-def broker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
-    with running_broker(request.param, tmp_path_factory.mktemp(request.param)) as broker:
-        yield broker
 
 
 @pytest.fixture(scope="module")

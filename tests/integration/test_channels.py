@@ -23,8 +23,8 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from handlers.accounts import Message
 from handlers.rendering import render
+from handlers.telling import Message
 from steward.cli.notify import app
 from steward.clients.apprise_channel import AppriseChannel
 from steward.clients.channels import channel_for

@@ -19,7 +19,7 @@ from steward.policy import PolicySet
 from steward.ports import Done, Intent, Skipped
 from tests.cli_support import run
 from tests.deliveries import created
-from tests.integration.receiver_support import Receiver, receiver
+from tests.integration.receiver_support import Receiver, at_a_shell, receiver
 from tests.integration.test_receiver_api import FRAUD, claim
 from tests.servers import eventually
 
@@ -29,9 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A receiver, and the operator Ada at her shell."""
     monkeypatch.chdir(tmp_path)
     with receiver(tmp_path) as running:
-        secret, _ = audit.create_token(running.journal, owner="ada", role="operator")
-        monkeypatch.setenv("STEWARD_URL", running.url)
-        monkeypatch.setenv("STEWARD_TOKEN", secret)
+        at_a_shell(running, monkeypatch)
         yield running
 
 

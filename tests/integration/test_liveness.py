@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.broker_support import (
-    BROKERS,
     Broker,
     FrozenRegistry,
+    broker,
     roles_on,
-    running_broker,
     through,
 )
 from tests.roles import Roles
@@ -18,15 +17,8 @@ from tests.servers import ROOT, eventually
 
 LIMIT_SECONDS = 10.0
 IMPATIENT = {"STEWARD_CANARY_SECONDS": "0.5", "STEWARD_CANARY_LIMIT_SECONDS": str(LIMIT_SECONDS)}
+__all__ = ["broker"]
 pytestmark = pytest.mark.timeout(420)
-
-
-@pytest.fixture(scope="module", params=BROKERS)
-def broker(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Broker]:
-    with running_broker(request.param, tmp_path_factory.mktemp(request.param)) as broker:
-        yield broker
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from steward.journal import audit
 from steward.receipts import hash_of
 from tests.cli_support import run
 from tests.deliveries import created
-from tests.integration.receiver_support import Receiver, receiver
+from tests.integration.receiver_support import Receiver, at_a_shell, receiver
 from tests.integration.test_receiver_api import finish, get, promote
 
 
@@ -19,10 +19,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A receiver that knows two promotions, and Ada at her shell and over HTTP."""
     monkeypatch.chdir(tmp_path)
     with receiver(tmp_path) as running:
-        secret, _ = audit.create_token(running.journal, owner="ada", role="operator")
-        monkeypatch.setenv("STEWARD_URL", running.url)
-        monkeypatch.setenv("STEWARD_TOKEN", secret)
-        running.client.headers["authorization"] = f"Bearer {secret}"
+        running.client.headers.update(at_a_shell(running, monkeypatch))
         promote(running, "1")
         promote(running, "2")
         yield running

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from steward.journal import audit, dispatches
+from steward.journal import dispatches
 from tests.cli_support import run
 from tests.deliveries import created
-from tests.integration.receiver_support import Receiver, receiver
+from tests.integration.receiver_support import Receiver, at_a_shell, receiver
 from tests.integration.test_receiver_api import claim
 
 DEAD = ("events", "replay", "--status", "dead")
@@ -19,10 +19,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     """A receiver with three events whose validation died, and the operator Ada at her shell."""
     monkeypatch.chdir(tmp_path)
     with receiver(tmp_path) as running:
-        secret, _ = audit.create_token(running.journal, owner="ada", role="operator")
-        monkeypatch.setenv("STEWARD_URL", running.url)
-        monkeypatch.setenv("STEWARD_TOKEN", secret)
-        running.client.headers["authorization"] = f"Bearer {secret}"
+        running.client.headers.update(at_a_shell(running, monkeypatch))
         for version in ("1", "2", "3"):
             running.deliver(created(version))
             work = claim(running, "validate")

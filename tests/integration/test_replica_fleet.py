@@ -12,7 +12,7 @@ import pytest
 from steward.clients.replicas import HttpFleet
 from steward.events import ModelRef
 from steward.ports import Replica
-from tests.servers import Answer, CapturedRequest, HttpCapture, free_port
+from tests.servers import Answer, CapturedRequest, HttpCapture, beside, free_port
 
 CHURN = ModelRef("churn")
 
@@ -75,26 +75,21 @@ def test_replicas_are_told_side_by_side(servers: list[HttpCapture], fleet: HttpF
 
 
 def test_a_replica_that_trickles_is_given_up_at_the_limit(fleet: HttpFleet) -> None:
-    stop = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))
 
-    def trickle() -> None:
+    def trickle(stop: threading.Event) -> None:
         connection, _ = listener.accept()
         with connection, suppress(OSError):  # given up
             connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n")
             while not stop.wait(0.1):
                 connection.sendall(b" ")
 
-    thread = threading.Thread(target=trickle, daemon=True)
-    thread.start()
-    started = time.monotonic()
-    answer = fleet.reload(
-        [replica(f"http://127.0.0.1:{listener.getsockname()[1]}")], "7", 3, timeout_seconds=0.5
-    )[0]
-    seconds = time.monotonic() - started
-    stop.set()
-    thread.join(5)
-    listener.close()
+    with listener, beside(trickle):
+        started = time.monotonic()
+        answer = fleet.reload(
+            [replica(f"http://127.0.0.1:{listener.getsockname()[1]}")], "7", 3, timeout_seconds=0.5
+        )[0]
+        seconds = time.monotonic() - started
 
     assert not answer.ok
     assert seconds < 2

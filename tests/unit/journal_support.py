@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from steward.errors import JournalUnavailableError
 from steward.events import Event, ModelRef, NewEvent
 from steward.journal import claims, deliveries, dispatches, queries
 from steward.journal.claims import Claimed
@@ -27,7 +28,7 @@ from steward.journal.schema import attempts, metadata
 from steward.journal.schema import deliveries as deliveries_table
 from steward.journal.schema import dispatches as dispatches_table
 from steward.journal.schema import models as models_table
-from steward.journal.store import Journal, open_engine
+from steward.journal.store import Journal, Transaction, open_engine
 from steward.journal.writing import EventWriter
 from steward.ports import Clock, Done, Hint
 from tests.fakes import FixedClock
@@ -101,6 +102,28 @@ def journal(journal_url: str, clock: FixedClock) -> Iterator[Journal]:
 
 def open_at(url: str, clock: Clock | None = None, routing: Routing = ROUTING) -> Journal:
     return Journal(open_engine(url), routing, clock=clock)
+
+
+class FlakyJournal(Journal):
+    """A journal whose next writes fail, as often as ``failures`` says."""
+
+    failures = 0
+    failure: Exception = JournalUnavailableError("away")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        if self.failures:
+            self.failures -= 1
+            raise self.failure
+        with super().write() as transaction:
+            yield transaction
+
+
+@pytest.fixture
+def flaky(journal_url: str) -> Iterator[FlakyJournal]:
+    journal = FlakyJournal(open_engine(journal_url), ROUTING)
+    yield journal
+    journal.close()
 
 
 # --- deliveries -----------------------------------------------------------------------------------

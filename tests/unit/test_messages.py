@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from handlers.accounts import Message
 from handlers.messages import compose
 from handlers.rendering import limit, mrkdwn, render
+from handlers.telling import Message
 from handlers.wording import Links, Score, number
 from steward.cli.notify_examples import examples
 from steward.errors import PermanentError

@@ -2,42 +2,19 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from steward.cli.polling import watch_policy
-from steward.errors import JournalUnavailableError
 from steward.journal import notices, policies, vitals
-from steward.journal.store import Journal, Transaction, open_engine
+from steward.journal.store import Journal
 from steward.settings import Settings
 from tests.servers import eventually
-from tests.unit.journal_support import ROUTING, journal_url, migrated_journal_file
+from tests.unit.journal_support import FlakyJournal, flaky, journal_url, migrated_journal_file
 
-__all__ = ["journal_url", "migrated_journal_file"]
+__all__ = ["flaky", "journal_url", "migrated_journal_file"]
 POLICY = "version: 1\npolicies:\n  - {name: %s, match: {models: ['*']}, mode: observe}\n"
-
-
-class FlakyJournal(Journal):
-    """A journal whose next writes fail."""
-
-    failures = 0
-
-    @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        if self.failures:
-            self.failures -= 1
-            raise JournalUnavailableError("away")
-        with super().write() as transaction:
-            yield transaction
-
-
-@pytest.fixture
-def flaky(journal_url: str) -> Iterator[FlakyJournal]:
-    journal = FlakyJournal(open_engine(journal_url), ROUTING)
-    yield journal
-    journal.close()
 
 
 @pytest.fixture

@@ -1,19 +1,18 @@
 """One dispatch in a worker: claimed, handled, recorded; its lease lives as long as its handler."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from steward.events import Event
 from steward.journal import sweeping
-from steward.journal.store import Journal, Transaction, open_engine
+from steward.journal.store import Journal
 from steward.ports import Done, Handler, Outcome, Services
 from tests.servers import eventually
 from tests.unit.journal_support import (
-    ROUTING,
+    FlakyJournal,
     dispatched,
+    flaky,
     journal_url,
     migrated_journal_file,
     outcomes,
@@ -21,28 +20,7 @@ from tests.unit.journal_support import (
 )
 from workers.running import Runner
 
-__all__ = ["journal_url", "migrated_journal_file"]
-
-
-class FlakyJournal(Journal):
-    """A journal whose next writes fail as nobody expects."""
-
-    failures = 0
-
-    @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        if self.failures:
-            self.failures -= 1
-            raise OSError("the disk is full")
-        with super().write() as transaction:
-            yield transaction
-
-
-@pytest.fixture
-def flaky(journal_url: str) -> Iterator[FlakyJournal]:
-    journal = FlakyJournal(open_engine(journal_url), ROUTING)
-    yield journal
-    journal.close()
+__all__ = ["flaky", "journal_url", "migrated_journal_file"]
 
 
 def runner_of(journal: Journal, handler: Handler, *, lease_seconds: float) -> Runner:
@@ -71,7 +49,7 @@ def test_a_heartbeat_that_fails_is_followed_by_the_next(flaky: FlakyJournal) -> 
     running.start()
     assert began.wait(5)
 
-    flaky.failures = 1
+    flaky.failure, flaky.failures = OSError("the disk is full"), 1  # nobody expects it
     eventually(lambda: not flaky.failures, 5)
     until = row_of(flaky, dispatch_id).lease_until
 

@@ -30,7 +30,7 @@ from webhook_receiver.api.sections import sections_of
 from webhook_receiver.api.sentences import sentence_of
 from webhook_receiver.api.standing import dispatch_then, stage_then, verdict_then
 from webhook_receiver.problems import ProblemError
-from webhook_receiver.room import ThisRoom
+from webhook_receiver.room import Room, ThisRoom
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"], dependencies=[KNOWN_PARAMETERS])
 
@@ -72,9 +72,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         told = [each for each in events if moment is None or each.occurred_at <= moment]
         dispatches = queries.dispatches_of(connection, [event.id for event in told])
         steps = _steps(connection, told, dispatches, moment)
-        policy = catalog.governing(connection, known)
-        crowded = crowding.crowds(connection, [known])
-        verdict = verdicts.standing_verdict(connection, known.model, version)
+        now = _now(room, connection, known, version)
     then = None
     if moment and production:
         then = _production_then(production, version, moment) | {
@@ -88,15 +86,21 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         "then": then,
         "sections": sections_of(version, told, steps),
         "steps": steps,
-        "now": {
-            "production": known.production,
-            "several_in_production": crowded.get(known.id, []),
-            "is_production": known.production == version,
-            "verdict": verdict_of(verdict),
-            "next": _next(known, version, verdict, policy),
-            "policy": policy_of(room, policy),
-            **fleet_of(room, known.model),
-        },
+        "now": now | fleet_of(room, known.model),
+    }
+
+
+def _now(room: Room, connection: Snapshot, known: KnownModel, version: str) -> dict[str, Any]:
+    """Where model and version stand at present, replicas apart."""
+    policy = catalog.governing(connection, known)
+    verdict = verdicts.standing_verdict(connection, known.model, version)
+    return {
+        "production": known.production,
+        "several_in_production": crowding.crowds(connection, [known]).get(known.id, []),
+        "is_production": known.production == version,
+        "verdict": verdict_of(verdict),
+        "next": _next(known, version, verdict, policy),
+        "policy": policy_of(room, policy),
     }
 
 

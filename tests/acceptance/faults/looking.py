@@ -7,7 +7,7 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Engine, select
 
-from steward.broker import REDIS_OPTIONS
+from steward.broker_options import REDIS_OPTIONS
 from steward.journal.schema import attempts, dispatches, events
 from steward.journal.store import open_engine
 from tests.acceptance.faults.invariants import rows

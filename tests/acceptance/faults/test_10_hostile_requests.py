@@ -24,7 +24,7 @@ from tests.acceptance.faults.senders import (
 )
 from tests.acceptance.faults.site import SECRET, Site
 from tests.deliveries import payload, signed
-from tests.servers import eventually
+from tests.servers import beside, eventually
 from webhook_receiver.patience import REQUEST_SECONDS
 
 BOMB_BYTES = 100 * 1024 * 1024
@@ -170,7 +170,6 @@ class _Slow:
 @contextmanager
 def _slow_connections(site: Site) -> Iterator[list[_Slow]]:
     """Many that are slow, at once, in a thread of their own until the block ends."""
-    stop = threading.Event()
     with ExitStack() as stack:
         every = [
             _Slow(kind, stack.enter_context(connect(site)))
@@ -180,37 +179,25 @@ def _slow_connections(site: Site) -> Iterator[list[_Slow]]:
         for each in every:
             each.begin()
 
-        def trickle() -> None:
+        def trickle(stop: threading.Event) -> None:
             while not stop.wait(0.25):
                 for each in every:
                     each.go_on()
 
-        with _thread(trickle, stop):
+        with beside(trickle):
             yield every
 
 
 @contextmanager
 def _hammering(site: Site) -> Iterator[list[int | None]]:
     """One who sends all that is hostile, again and again; yields the answers' statuses."""
-    stop = threading.Event()
     sent: list[int | None] = []
     messages = itertools.cycle([made() for made, _ in HOSTILE.values()])
 
-    def hammer() -> None:
+    def hammer(stop: threading.Event) -> None:
         while not stop.wait(0.05):
             answer = ask(site, next(messages))
             sent.append(answer.status if answer else None)
 
-    with _thread(hammer, stop):
+    with beside(hammer):
         yield sent
-
-
-@contextmanager
-def _thread(target: Callable[[], None], stop: threading.Event) -> Iterator[None]:
-    thread = threading.Thread(target=target, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(30)

@@ -19,7 +19,7 @@ import pytest
 from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.site import Site
 from tests.acceptance.faults.traffic import Traffic
-from tests.servers import MlflowServer, eventually
+from tests.servers import MlflowServer, beside, eventually
 
 FULL_SECONDS = 4.0
 FILE_SYSTEM_MEGABYTES = 24
@@ -60,9 +60,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
     """Take all space, and again what the journal's checkpoints free."""
-    stop, ballast = threading.Event(), disk / "ballast"
+    ballast = disk / "ballast"
 
-    def fill() -> None:
+    def fill(stop: threading.Event) -> None:
         with ballast.open("ab", buffering=0) as file:
             while not stop.wait(0.005):
                 with suppress(OSError):
@@ -71,14 +71,11 @@ def full(disk: Path) -> Iterator[None]:
                 with suppress(OSError):
                     file.write(b"\0" * 512)
 
-    filler = threading.Thread(target=fill, daemon=True)
-    filler.start()
     try:
-        eventually(lambda: os.statvfs(disk).f_bavail == 0)
-        yield
+        with beside(fill):
+            eventually(lambda: os.statvfs(disk).f_bavail == 0)
+            yield
     finally:
-        stop.set()
-        filler.join(10)
         ballast.unlink()
 
 

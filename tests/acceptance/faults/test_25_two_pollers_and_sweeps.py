@@ -17,7 +17,7 @@ from steward.journal.schema import leases
 from tests.acceptance.faults.invariants import assert_sound, rows
 from tests.acceptance.faults.looking import journal_of
 from tests.acceptance.faults.site import Site
-from tests.servers import eventually
+from tests.servers import beside, eventually
 from webhook_receiver.poller import LEASE_SECONDS as POLLER_LEASE_SECONDS
 
 LEASES = {"sweep", "poller/default"}
@@ -36,21 +36,16 @@ class Holders:
 
 @contextmanager
 def sampled(site: Site) -> Iterator[Holders]:
-    holders, stop = Holders(), threading.Event()
+    holders = Holders()
 
-    def sample() -> None:
+    def sample(stop: threading.Event) -> None:
         with journal_of(site) as engine:
             while not stop.wait(0.05):
                 for row in rows(engine, select(leases).where(leases.c.name.in_(LEASES))):
                     holders.seen.setdefault((row.name, row.token), set()).add(row.holder)
 
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    try:
+    with beside(sample):
         yield holders
-    finally:
-        stop.set()
-        thread.join(10)
 
 
 @pytest.fixture
