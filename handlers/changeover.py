@@ -11,7 +11,7 @@ from typing import Any
 
 from handlers.production import Production, read
 from steward.errors import TransientError
-from steward.events import Event, EventType, ModelRef
+from steward.events import OVERTAKEN, Event, EventType, ModelRef, NewEvent
 from steward.policy import PREVIOUS_ALIAS
 from steward.ports import Intent, Look, Reading, ReplicaAnswer, Services
 
@@ -97,6 +97,10 @@ class Begun:
         previous = self.previous if self.previous in found.versions else None
         return replace(found, version=previous, problem="")
 
+    def overtaken(self, told: NewEvent) -> NewEvent:
+        """The event that tells of it too late: it happened before what passed it."""
+        return replace(told, occurred_at=self.at, data={**told.data, OVERTAKEN: True})
+
 
 def begun(services: Services, found: Production) -> Begun | None:
     """What an earlier try made Production, and did not come to record.
@@ -124,15 +128,29 @@ def _made_production(services: Services, intent: Intent) -> str | None:
     return intent.value if intent.facet == f"alias:{rule.alias}" else None
 
 
+def truth(services: Services, model: ModelRef, version: str) -> Intent:
+    """The write that makes a version Production, by what the policy holds for the truth."""
+    rule = services.policy.production
+    if rule.stage:
+        return Intent(model, version, "stage", rule.stage)
+    return Intent(model, "", f"alias:{rule.alias}", version)
+
+
 def _came_about(services: Services, model: ModelRef, begun: Begun) -> bool:
+    """By the first that names it: what another made Production later was not made by this one."""
     changes = services.history.changes(model, since=begun.at)
-    return any(_names(change, begun.version) for change in changes)
+    first = next((change for change in changes if _names(change, begun.version)), None)
+    return first is not None and (_is_reading(first) or first.before == begun.version)
 
 
 def _names(change: Event, version: str) -> bool:
     """Whether a change shows that the version was Production; a reading's past may be stale."""
-    was_replaced = change.before == version and change.type != EventType.CHAMPION_CHANGED
+    was_replaced = change.before == version and not _is_reading(change)
     return change.after == version or was_replaced
+
+
+def _is_reading(change: Event) -> bool:
+    return change.type == EventType.CHAMPION_CHANGED
 
 
 def change(

@@ -9,7 +9,7 @@ from handlers.rollback import rollback
 from steward.errors import PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode
-from steward.ports import Done, Outcome, Skipped, Verdict
+from steward.ports import Done, Intent, Outcome, Skipped, Verdict
 from tests.unit.world import MODEL, World, make_policy
 
 AUTOMATIC = make_policy(reload={"on_failure": "rollback", "timeout_seconds": 0.3})
@@ -248,6 +248,25 @@ def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person
     )
     assert w.stages()["3"] == "Production"
     assert only_event(w.run(rollback, asked(w))).after == "2"
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_two_rollbacks_asked_at_once_go_back_once_though_the_first_stopped_halfway(is_read: bool):
+    w = three_champions(World())
+    first, second = asked(w), asked(w)
+    w.clock.advance(1)
+    w.ledger.intend([Intent(MODEL, "2", "stage", "Production")])  # the first, which then fails
+    w.ledger.end()
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+    if is_read:
+        w.know_champion("2")
+
+    outcome = w.run(rollback, second)
+
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("superseded: Production became version 2 meanwhile")
+    assert w.stages()["2"] == "Production"
+    assert first.id != second.id
 
 
 def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhile():

@@ -21,12 +21,14 @@ from typing import Any
 
 from tests.acceptance.faults.harm import FAULTS, Harm
 from tests.acceptance.faults.invariants import assert_sound, await_drained
+from tests.acceptance.faults.people import BY_HAND, OPERATED, ROLLED, Operators, assert_heard
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
 from tests.servers import MlflowServer
 
-MODELS = tuple(f"storm-{number}" for number in range(6))
-SERVED = MODELS[:2]
+PLAIN = tuple(f"storm-{number}" for number in range(4))
+MODELS = (*PLAIN, *OPERATED)
+SERVED = (PLAIN[0], ROLLED)
 DRAIN_SECONDS = 180.0
 DECIDED = ("model_version.promoted", "promotion.held", "model_version.rejected")
 
@@ -86,16 +88,19 @@ class Scientists(threading.Thread):
 def rage(site: Site, *, seconds: float, seed: int) -> Summary:
     """Let the storm rage over a running site; afterwards everything must come to its end."""
     summary = Summary(seed, seconds)
-    scientists = Scientists(site, seed)
+    scientists, operators = Scientists(site, seed), Operators(site, seed)
     with ExitStack() as stack:
         fleet = [each for model in SERVED for each in stack.enter_context(site.replicas(model, 2))]
         draw = random.Random(seed)  # noqa: S311  # no secret
         harm = Harm(site, draw, fleet)
         scientists.start()
+        operators.start()
         _inflict(harm, summary, seconds)
-        scientists.done.set()
-        scientists.join(120)
+        for people in (scientists, operators):
+            people.done.set()
+            people.join(120)
         site.heal()
+        operators.end_pause()
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
@@ -103,7 +108,8 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
         summary.replayed = _settle(site)
         summary.drained_in_seconds = time.monotonic() - began
         _count(site, scientists.registered, summary)
-        assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS)
+        assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS, moved_by_hand={BY_HAND})
+        assert_heard(site, PLAIN, scientists.registered)
     return summary
 
 
