@@ -180,15 +180,17 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
         elif event["type"] in DECIDED:
             decided.setdefault(key, datetime.fromisoformat(event["recordedat"]))
     summary.versions, summary.events = len(registered), len(found)
-    summary.lost = [f"{m} v{v}" for m, v in registered if (m, v) not in decided]
+    lost = [(m, v) for m, v in registered if (m, v) not in decided and not _is_settled(site, m, v)]
+    summary.lost = [f"{model} v{version}" for model, version in lost]
     summary.doubled = [f"{m} v{v}" for (m, v), count in created.items() if count > 1]
-    summary.stories = [
-        _story(site, model, version)
-        for model, version in registered
-        if (model, version) not in decided
-    ]
+    summary.stories = [_story(site, model, version) for model, version in lost]
     waited = [(decided[key] - began[key]).total_seconds() for key in decided if key in began]
     summary.worst_recovery_seconds = max(waited, default=0.0)
+
+
+def _is_settled(site: Site, model: str, version: str) -> bool:
+    """Whether a person made it Production by hand, before Steward had come to decide."""
+    return model == BY_HAND and site.verdict(model, version) == "promoted"
 
 
 def _story(site: Site, model: str, version: str) -> str:
