@@ -116,7 +116,8 @@ def assert_rolled_back_once_each(site: Site, model: str) -> None:
     assert set(by) <= asked.keys()
     for one, other in itertools.permutations(told, 2):
         asked_at = asked[other["causedby"]]["recordedat"]
-        is_late = other["before"] == one["after"] and asked_at < one["recordedat"]
+        follows = other["data"]["before"] == one["data"]["after"]
+        is_late = follows and asked_at < one["recordedat"]
         assert not is_late or one["recordedat"] > other["recordedat"], (
             f"two asked at once, and Production went back twice: {one} {other}"
         )
