@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import httpx
 
@@ -18,6 +19,26 @@ from tests.servers import eventually
 
 ROLLED, PAUSED, BY_HAND = "rolled-back", "paused", "by-hand"
 OPERATED = (ROLLED, PAUSED, BY_HAND)
+
+
+class Scientists(threading.Thread):
+    """They go on registering versions, each a little better or worse than the model's best."""
+
+    def __init__(self, site: Site, seed: int, models: Sequence[str]) -> None:
+        super().__init__(daemon=True)
+        self.site, self.models = site, models
+        self.random = random.Random(seed)  # noqa: S311  # a draw, no secret
+        self.registered: list[tuple[str, str]] = []
+        self.done = threading.Event()
+        self._best = dict.fromkeys(models, 0.86)
+
+    def run(self) -> None:
+        while not self.done.wait(self.random.uniform(0.1, 0.8)):
+            model = self.random.choice(self.models)
+            auc = self._best[model] + self.random.uniform(-0.05, 0.06)
+            self._best[model] = max(self._best[model], auc)
+            with suppress(Exception):  # MLflow is frozen: they try again later, as people do
+                self.registered.append((model, self.site.register(model, auc=auc)))
 
 
 class Operators(threading.Thread):
@@ -142,6 +163,24 @@ def assert_verdicts_hold(site: Site, model: str) -> None:
         expected = "rolled_back" if was_left else "promoted"
         assert site.verdict(model, version) == expected, f"{model} v{version}: {wrote}"
     assert site.verdict(model, wrote[-1]) == "promoted", f"{model}: {wrote}"
+
+
+def assert_numbered_and_challenged(site: Site, models: Sequence[str]) -> None:
+    """No two versions have one number; the challenger is newer than Production, or is none."""
+    for model in models:
+        client = client_of(site.mlflow.url)
+        aliases = client.get_registered_model(model).aliases
+        found = client.search_model_versions(f"name='{model}'")
+        numbers = [v.tags["semantic_version"] for v in found if "semantic_version" in v.tags]
+        assert len(set(numbers)) == len(numbers), f"{model}: {numbers}"
+        promoted = {str(v.version) for v in found if "semantic_version" in v.tags}
+        assert promoted >= {e["version"] for e in _promotions(site, model)}, model
+        if "challenger" in aliases:
+            assert int(aliases["challenger"]) > int(aliases["champion"]), f"{model}: {aliases}"
+
+
+def _promotions(site: Site, model: str) -> list[dict[str, Any]]:
+    return site.events(model=model, type="model_version.promoted")
 
 
 def assert_explained(site: Site, registered: Sequence[tuple[str, str]]) -> None:
