@@ -106,7 +106,8 @@ def begun(services: Services, found: Production) -> Begun | None:
     """What an earlier try made Production, and did not come to record.
 
     A dispatch that waits to be tried again holds no lane: others may have passed it. Whether its
-    write came about then, the journal knows by who read it, and by who replaced it.
+    write came about then, the journal knows by who read it, and by who replaced it. What another
+    says to have made Production after it, was not made by this one.
     """
     intended = services.ledger.begun()
     previous = {at: one.value for one, at in intended if one.facet == f"alias:{PREVIOUS_ALIAS}"}
@@ -115,7 +116,9 @@ def begun(services: Services, found: Production) -> Begun | None:
         if version is None:
             continue
         change = Begun(version, previous.get(at), at, is_standing=version == found.version)
-        if change.is_standing or _came_about(services, found.model, change):
+        first = _first_to_name(services, found.model, change)
+        is_of_another = first is not None and not _is_reading(first) and first.after == version
+        if not is_of_another and (change.is_standing or first is not None):
             return change
     return None
 
@@ -136,11 +139,9 @@ def truth(services: Services, model: ModelRef, version: str) -> Intent:
     return Intent(model, "", f"alias:{rule.alias}", version)
 
 
-def _came_about(services: Services, model: ModelRef, begun: Begun) -> bool:
-    """By the first that names it: what another made Production later was not made by this one."""
+def _first_to_name(services: Services, model: ModelRef, begun: Begun) -> Event | None:
     changes = services.history.changes(model, since=begun.at)
-    first = next((change for change in changes if _names(change, begun.version)), None)
-    return first is not None and (_is_reading(first) or first.before == begun.version)
+    return next((change for change in changes if _names(change, begun.version)), None)
 
 
 def _names(change: Event, version: str) -> bool:

@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from handlers import changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
-from steward.errors import NotFoundError, PermanentError
+from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, ModelRef, NewEvent, direction
 from steward.policy import Mode
 from steward.ports import Done, Outcome, Services, Skipped
@@ -31,8 +31,17 @@ def rollback(event: Event, services: Services) -> Outcome:
         return Skipped(unfit)
     try:
         return _go_back(event, services, model)
+    except NotFoundError as error:
+        return _gone(model, services, error)
+
+
+def _gone(model: ModelRef, services: Services, error: NotFoundError) -> Skipped:
+    """Skipped when it is the model; else TransientError, for Production may be half changed."""
+    try:
+        services.registry.model(model)
     except NotFoundError:
         return Skipped("the model was deleted")
+    raise TransientError(f"a version was deleted while Production went back: {error}") from error
 
 
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:

@@ -459,6 +459,19 @@ def test_what_another_made_production_later_is_not_told_as_a_promotion_that_neve
     assert only_event(w.run(promote, event)).type == EventType.HELD
 
 
+def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.clock.advance(3600)
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+    w.know_champion("2")
+    w.event(EventType.PROMOTED, "2", before="1", after="2")  # by another dispatch
+
+    assert isinstance(w.run(promote, event), Skipped)
+
+
 def test_a_promotion_is_finished_though_the_version_was_rejected_halfway():
     w = World()
     candidate = challenge(w)

@@ -278,6 +278,23 @@ def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhi
     assert only_event(w.run(rollback, request)).after == "1"
 
 
+def test_a_rollback_is_told_though_the_version_it_left_was_deleted_halfway():
+    w = three_champions(World())
+    request = asked(w)
+
+    def delete_what_was_left(method: str) -> None:
+        if method == "set_stage":
+            w.registry.after = None
+            w.registry.delete_version(MODEL, "3")
+
+    w.registry.after = delete_what_was_left
+    with pytest.raises(TransientError, match="deleted"):
+        w.run(rollback, request)
+
+    assert only_event(w.run(rollback, request)).after == "2"
+    assert w.aliases()["champion"] == "2"
+
+
 # --- automatic -----------------------------------------------------------------------------------
 
 
