@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 
+from tests.acceptance.faults.invariants import await_drained
 from tests.acceptance.faults.site import Site
 from tests.models import client_of
 from tests.servers import eventually
 
+DRAIN_SECONDS = 180.0
 ROLLED, PAUSED, BY_HAND = "rolled-back", "paused", "by-hand"
 OPERATED = (ROLLED, PAUSED, BY_HAND)
 
@@ -69,6 +71,20 @@ class Operators(threading.Thread):
 
         eventually(is_resumed, 60, every_seconds=0.5)
 
+    def leave_one(self) -> None:
+        """Do what Steward asks for where two are in Production, once nothing of it is under way.
+
+        MLflow archives what it finds there: of two that write at once, each may miss the other's.
+        """
+        await_drained(self.site, BY_HAND, within=DRAIN_SECONDS)
+        found = client_of(self.site.mlflow.url).search_model_versions(f"name='{BY_HAND}'")
+        several = [str(v.version) for v in found if v.current_stage == "Production"][1:]
+        told = self.site.events(model=BY_HAND, type="policy.violated")
+        codes = {event["data"]["violation"] for event in told}
+        assert not several or "two_in_production" in codes, f"nobody was told: {several}"
+        for version in several:
+            self._transition(version, "Archived")
+
     def _roll_back(self) -> None:
         for _ in range(self.random.choice([1, 1, 2])):  # two of them at once, now and then
             reason = f"rollback {next(self._numbers)} of this storm"
@@ -87,10 +103,13 @@ class Operators(threading.Thread):
         if self.random.choice([True, False]):
             self._registry.set_registered_model_alias(BY_HAND, "champion", version)
         else:  # MLflow's client warns that stages are old
-            body = {"name": BY_HAND, "version": version, "stage": "Production"}
-            url = f"{self.site.witness.url}/api/2.0/mlflow/model-versions/transition-stage"
-            whole = body | {"archive_existing_versions": True}
-            httpx.post(url, json=whole, timeout=10, trust_env=False)
+            self._transition(version, "Production")
+
+    def _transition(self, version: str, stage: str) -> None:
+        body = {"name": BY_HAND, "version": version, "stage": stage}
+        url = f"{self.site.witness.url}/api/2.0/mlflow/model-versions/transition-stage"
+        whole = body | {"archive_existing_versions": stage == "Production"}
+        httpx.post(url, json=whole, timeout=10, trust_env=False).raise_for_status()
 
     def _post(self, path: str, body: dict[str, str]) -> int:
         answer = httpx.post(

@@ -23,6 +23,7 @@ from tests.acceptance.faults.harm import FAULTS, Harm
 from tests.acceptance.faults.invariants import assert_sound, await_drained
 from tests.acceptance.faults.people import (
     BY_HAND,
+    DRAIN_SECONDS,
     OPERATED,
     ROLLED,
     Operators,
@@ -38,7 +39,6 @@ PLAIN = tuple(f"storm-{number}" for number in range(4))
 MODELS = (*PLAIN, *OPERATED)
 SERVED = (PLAIN[0], ROLLED)
 EVERYTHING = Path(__file__).with_name("everything.yaml")
-DRAIN_SECONDS = 180.0
 DECIDED = ("model_version.promoted", "promotion.held", "model_version.rejected")
 
 
@@ -90,6 +90,7 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
             people.join(120)
         site.heal()
         operators.end_pause()
+        operators.leave_one()
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
