@@ -217,6 +217,21 @@ def test_what_a_rollback_left_was_production_though_nobody_had_read_it(journal: 
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
+def test_what_a_person_made_production_is_theirs_though_a_handler_had_begun_to_follow(
+    journal: Journal,
+) -> None:
+    mine = claimed(journal, dispatched(journal, "work.free"))
+    JournalLedger(journal, mine).intend([Intent(FRAUD, "", "alias:champion", "1")])
+    read = readings.look(journal, FRAUD).reading("", "champion", "2")
+
+    facts = (NewEvent("policy.violated", FRAUD, "2"),)
+    dispatches.record(journal, mine, Done(events=facts, readings=(read,)))
+
+    standing = history_of(journal).verdict(FRAUD, "2")
+    assert standing is not None
+    assert (standing.verdict, standing.code) == ("promoted", "by_hand")
+
+
 def test_a_change_that_is_told_too_late_stays_in_its_place(
     journal: Journal, clock: FixedClock
 ) -> None:

@@ -181,8 +181,12 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
 
 
 def _is_settled(site: Site, model: str, version: str) -> bool:
-    """Whether a person made it Production by hand, before Steward had come to decide."""
-    return model == BY_HAND and site.verdict(model, version) == "promoted"
+    """Whether it was made Production by hand, before Steward had come to decide."""
+    made = (
+        *site.witness.of(model, "stage", "Production"),
+        *site.witness.of(model, "alias", "champion"),
+    )
+    return model == BY_HAND and version in made
 
 
 def _story(site: Site, model: str, version: str) -> str:
