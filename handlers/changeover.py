@@ -118,7 +118,8 @@ def begun(services: Services, found: Production) -> Begun | None:
         change = Begun(version, previous.get(at), at, is_standing=version == found.version)
         first = _first_to_name(services, found.model, change)
         is_of_another = first is not None and not _is_reading(first) and first.after == version
-        if not is_of_another and (change.is_standing or first is not None):
+        came_about = change.is_standing or first or _is_being_replaced(services, intent, change)
+        if came_about and not is_of_another:
             return change
     return None
 
@@ -137,6 +138,12 @@ def truth(services: Services, model: ModelRef, version: str) -> Intent:
     if rule.stage:
         return Intent(model, version, "stage", rule.stage)
     return Intent(model, "", f"alias:{rule.alias}", version)
+
+
+def _is_being_replaced(services: Services, intent: Intent, begun: Begun) -> bool:
+    """Whether another found it in Production, and stopped halfway too: it has told nobody yet."""
+    replaced = Intent(intent.model, "", f"alias:{PREVIOUS_ALIAS}", begun.version)
+    return services.ledger.times_intended(replaced, since=begun.at) > 0
 
 
 def _first_to_name(services: Services, model: ModelRef, begun: Begun) -> Event | None:

@@ -459,6 +459,21 @@ def test_what_another_made_production_later_is_not_told_as_a_promotion_that_neve
     assert only_event(w.run(promote, event)).type == EventType.HELD
 
 
+def test_a_promotion_is_told_though_the_one_that_passed_it_stopped_halfway_too():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.clock.advance(1)
+    w.ledger.intend([Intent(MODEL, "", "alias:previous_champion", "2")])  # by what passed it
+    w.register(0.99)
+    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
+
+    told = only_event(w.run(promote, event))
+
+    assert (told.type, told.after) == (EventType.PROMOTED, "2")
+
+
 def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
     w = World()
     candidate = challenge(w)
