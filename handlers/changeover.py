@@ -11,7 +11,7 @@ from typing import Any
 
 from handlers.production import Production, read
 from steward.errors import TransientError
-from steward.events import Event, EventType, ModelRef
+from steward.events import OVERTAKEN, Event, EventType, ModelRef, NewEvent
 from steward.policy import PREVIOUS_ALIAS
 from steward.ports import Intent, Look, Reading, ReplicaAnswer, Services
 
@@ -97,12 +97,17 @@ class Begun:
         previous = self.previous if self.previous in found.versions else None
         return replace(found, version=previous, problem="")
 
+    def overtaken(self, told: NewEvent) -> NewEvent:
+        """The event that tells of it too late: it happened before what passed it."""
+        return replace(told, occurred_at=self.at, data={**told.data, OVERTAKEN: True})
+
 
 def begun(services: Services, found: Production) -> Begun | None:
     """What an earlier try made Production, and did not come to record.
 
     A dispatch that waits to be tried again holds no lane: others may have passed it. Whether its
-    write came about then, the journal knows by who read it, and by who replaced it.
+    write came about then, the journal knows by who read it, and by who replaced it. What another
+    says to have made Production after it, was not made by this one.
     """
     intended = services.ledger.begun()
     previous = {at: one.value for one, at in intended if one.facet == f"alias:{PREVIOUS_ALIAS}"}
@@ -111,7 +116,10 @@ def begun(services: Services, found: Production) -> Begun | None:
         if version is None:
             continue
         change = Begun(version, previous.get(at), at, is_standing=version == found.version)
-        if change.is_standing or _came_about(services, found.model, change):
+        first = _first_to_name(services, found.model, change)
+        is_of_another = first is not None and not _is_reading(first) and first.after == version
+        came_about = change.is_standing or first or _is_being_replaced(services, intent, change)
+        if came_about and not is_of_another:
             return change
     return None
 
@@ -124,15 +132,33 @@ def _made_production(services: Services, intent: Intent) -> str | None:
     return intent.value if intent.facet == f"alias:{rule.alias}" else None
 
 
-def _came_about(services: Services, model: ModelRef, begun: Begun) -> bool:
+def truth(services: Services, model: ModelRef, version: str) -> Intent:
+    """The write that makes a version Production, by what the policy holds for the truth."""
+    rule = services.policy.production
+    if rule.stage:
+        return Intent(model, version, "stage", rule.stage)
+    return Intent(model, "", f"alias:{rule.alias}", version)
+
+
+def _is_being_replaced(services: Services, intent: Intent, begun: Begun) -> bool:
+    """Whether another found it in Production, and stopped halfway too: it has told nobody yet."""
+    replaced = Intent(intent.model, "", f"alias:{PREVIOUS_ALIAS}", begun.version)
+    return services.ledger.times_intended(replaced, since=begun.at) > 0
+
+
+def _first_to_name(services: Services, model: ModelRef, begun: Begun) -> Event | None:
     changes = services.history.changes(model, since=begun.at)
-    return any(_names(change, begun.version) for change in changes)
+    return next((change for change in changes if _names(change, begun.version)), None)
 
 
 def _names(change: Event, version: str) -> bool:
     """Whether a change shows that the version was Production; a reading's past may be stale."""
-    was_replaced = change.before == version and change.type != EventType.CHAMPION_CHANGED
+    was_replaced = change.before == version and not _is_reading(change)
     return change.after == version or was_replaced
+
+
+def _is_reading(change: Event) -> bool:
+    return change.type == EventType.CHAMPION_CHANGED
 
 
 def change(

@@ -18,9 +18,9 @@ from handlers.semantic_version import numbered
 from handlers.verdicts import verdict_event
 from handlers.weighing import weigh
 from steward.errors import NotFoundError, TransientError
-from steward.events import Event, EventType, ModelRef
+from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.policy import Mode
-from steward.ports import Done, Outcome, Reading, Services, Skipped, Wait
+from steward.ports import Done, Outcome, Services, Skipped, Wait
 
 OLDER = "older_than_production"
 PAUSED_FOR = timedelta(days=30)
@@ -39,8 +39,6 @@ def promote(event: Event, services: Services) -> Outcome:
             check_seconds=PAUSED_CHECK_SECONDS,
             then=("annotate",),
         )
-    if rejected := _rejected_since(event, model, version, services):
-        return Skipped(rejected)
     try:
         # Production may change while the replicas prepare: judged anew once, here and now.
         outcome = _judge(event, model, version, services) or _judge(event, model, version, services)
@@ -75,6 +73,8 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return Skipped("the version was deleted")
     if begun := changeover.begun(services, found):
         return _finish(event, services, found, begun)
+    if rejected := _rejected_since(event, model, version, services):
+        return Skipped(rejected)
     decision = weigh(event, services, found, version)
     stopped = stages.hold_back(event, services, found, decision)
     stages.enter_staging(services, found, decision, stopped)
@@ -186,7 +186,8 @@ def _finish(
     if begun.is_standing:
         return _change(event, services, decision, before, told={})
     decision = replace(decision, reasons=(*decision.reasons, found.by_now))
-    return _promoted(event, services, decision, before, told={"next": []})
+    promoted = _promoted(event, services, decision, before, told={"next": []})
+    return Done(events=(begun.overtaken(promoted),))
 
 
 def _change(
@@ -200,7 +201,7 @@ def _change(
     """Write it; ``before.version`` is the version that it replaces."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
-    return _promoted(event, services, decision, before, told=told, readings=readings)
+    return Done((_promoted(event, services, decision, before, told=told),), readings)
 
 
 def _promoted(
@@ -210,8 +211,6 @@ def _promoted(
     before: Production,
     *,
     told: Mapping[str, Any],
-    readings: tuple[Reading, ...] = (),
-) -> Done:
+) -> NewEvent:
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
-    promoted = replace(promoted, before=before.version, after=decision.candidate.version)
-    return Done(events=(promoted,), readings=readings)
+    return replace(promoted, before=before.version, after=decision.candidate.version)

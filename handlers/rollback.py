@@ -5,15 +5,18 @@ where the policy asks for it.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import takewhile
 
 from handlers import changeover, production
 from handlers.production import TWO_IN_PRODUCTION, Production
-from steward.errors import NotFoundError, PermanentError
+from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, ModelRef, NewEvent, direction
 from steward.policy import Mode
-from steward.ports import Done, Outcome, Reading, Services, Skipped
+from steward.ports import Done, Outcome, Services, Skipped
 
+UNTOLD_FOR = timedelta(hours=12)
+"""For so long at most a rollback that stopped halfway is tried again."""
 ROLLBACKS = frozenset({EventType.ROLLBACK_REQUESTED, EventType.ROLLED_BACK})
 
 
@@ -28,8 +31,17 @@ def rollback(event: Event, services: Services) -> Outcome:
         return Skipped(unfit)
     try:
         return _go_back(event, services, model)
+    except NotFoundError as error:
+        return _gone(model, services, error)
+
+
+def _gone(model: ModelRef, services: Services, error: NotFoundError) -> Skipped:
+    """Skipped when it is the model; else TransientError, for Production may be half changed."""
+    try:
+        services.registry.model(model)
     except NotFoundError:
         return Skipped("the model was deleted")
+    raise TransientError(f"a version was deleted while Production went back: {error}") from error
 
 
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
@@ -38,7 +50,8 @@ def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
         before = begun.before(found)
         if begun.is_standing:
             return _change(event, services, before, begun.version)
-        return _told(event, services, before, begun.version, more=[found.by_now])
+        told = _told(event, services, before, begun.version, more=[found.by_now])
+        return Done(events=(begun.overtaken(told),))
     target, reason = _target(event, services, found)
     if target is None:
         return Skipped(reason)
@@ -101,6 +114,8 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
 
 def _was_changed_since(event: Event, services: Services, found: Production) -> bool:
     """Whether we ourselves made Production what it is after this was asked for, of another."""
+    if _is_being_rolled_back(event, services, found):
+        return True
     changes = services.history.changes(found.model, since=event.recorded_at)
     return any(
         change.type != EventType.CHAMPION_CHANGED
@@ -108,6 +123,20 @@ def _was_changed_since(event: Event, services: Services, found: Production) -> b
         and change.recorded_at > event.recorded_at
         for change in changes
     )
+
+
+def _is_being_rolled_back(event: Event, services: Services, found: Production) -> bool:
+    """Whether another rollback wrote what is Production now and waits to be tried again.
+
+    It has told nobody yet, so that who asked meant what was Production before it.
+    """
+    if found.version is None:
+        return False
+    known = services.history.look(found.model).value("", "champion")
+    is_told = known == found.version
+    since = event.recorded_at if is_told else services.clock.now() - UNTOLD_FOR
+    made = changeover.truth(services, found.model, found.version)
+    return services.ledger.times_intended(made, since=since) > 0
 
 
 def _passed_over(services: Services, found: Production) -> dict[str, str]:
@@ -166,7 +195,7 @@ def _change(event: Event, services: Services, before: Production, target: str) -
     """Write it; ``before.version`` is the version that is left."""
     readings = changeover.change(services, before, target, previous=before.version)
     passed = _passed_before(event, services, before, target)
-    return _told(event, services, before, target, more=passed, readings=readings)
+    return Done((_told(event, services, before, target, more=passed),), readings)
 
 
 def _told(
@@ -176,12 +205,11 @@ def _told(
     target: str,
     *,
     more: Sequence[str],
-    readings: tuple[Reading, ...] = (),
-) -> Done:
+) -> NewEvent:
     is_automatic = event.type == EventType.ROLLOUT_FAILED
     reason = event.data.get("reason") or ("a replica refused it" if is_automatic else "")
     told = f"rolled back to version {target}" + (f": {reason}" if reason else "")
-    rolled_back = NewEvent(
+    return NewEvent(
         EventType.ROLLED_BACK,
         before.model,
         before.version,
@@ -197,4 +225,3 @@ def _told(
             "mode": str(services.mode),
         },
     )
-    return Done(events=(rolled_back,), readings=readings)

@@ -9,6 +9,7 @@ from sqlalchemy import Row, bindparam, select, update
 from steward.events import Event, NewEvent
 from steward.failpoints import failpoint
 from steward.journal import readings
+from steward.journal.champions import MADE_IT
 from steward.journal.claims import Claimed, lost, update_claimed
 from steward.journal.endings import Try, close_intents, hint_lane, record_death, write_attempt
 from steward.journal.observed import ObservedState
@@ -213,8 +214,9 @@ def _record_facts(
     for new in done.events:
         cause = writer.add(_caused(new, claimed.event), seen=0, model_id=claimed.model_id)
     if done.readings:
-        # Without facts of its own a handler only followed what a person did, mirror or not.
-        is_own = bool(done.events) and _has_intents(transaction, claimed)
+        # Else a handler only followed what a person did, mirror or not, or told of a violation.
+        has_made_it = any(new.type in MADE_IT for new in done.events)
+        is_own = has_made_it and _has_intents(transaction, claimed)
         state = ObservedState(transaction, writer)
         readings.record(state, done.readings, caused_by=cause, is_own=is_own)
         state.flush()

@@ -421,6 +421,8 @@ def test_a_promotion_that_another_passed_halfway_is_told_and_changes_nothing():
     assert told.data["champion"]["version"] == "1"
     assert told.data["reasons"][-1] == "Production is version 3 by now"
     assert told.data["next"] == []
+    assert told.data["overtaken"] is True
+    assert told.occurred_at == event.recorded_at, "when it was begun, not when it is told"
     assert isinstance(outcome, Done)
     assert outcome.readings == ()
     assert (w.stages(), w.aliases()) == (stages, aliases)
@@ -439,6 +441,71 @@ def test_a_promotion_that_was_passed_before_its_first_write_is_judged_anew():
     told = only_event(w.run(promote, event))
 
     assert (told.type, told.data["code"]) == (EventType.HELD, "older_than_production")
+
+
+def test_what_another_made_production_later_is_not_told_as_a_promotion_that_never_wrote():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.clock.advance(3600)
+    w.event(EventType.PROMOTED, "2", before="1", after="2")  # by another dispatch
+    w.event(EventType.CHAMPION_CHANGED, "2", before="1", after="2")
+    w.register(0.99)
+    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
+    w.know_champion("3")
+    w.event(EventType.PROMOTED, "3", before="2", after="3")
+
+    assert only_event(w.run(promote, event)).type == EventType.HELD
+
+
+def test_a_promotion_is_told_though_the_one_that_passed_it_stopped_halfway_too():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.clock.advance(1)
+    w.ledger.intend([Intent(MODEL, "", "alias:previous_champion", "2")])  # by what passed it
+    w.register(0.99)
+    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
+
+    told = only_event(w.run(promote, event))
+
+    assert (told.type, told.after) == (EventType.PROMOTED, "2")
+
+
+def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
+    w.clock.advance(3600)
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+    w.know_champion("2")
+    w.event(EventType.PROMOTED, "2", before="1", after="2")  # by another dispatch
+
+    assert isinstance(w.run(promote, event), Skipped)
+
+
+def test_a_promotion_is_finished_though_the_version_was_rejected_halfway():
+    w = World()
+    candidate = challenge(w)
+    event = w.event(EventType.VALIDATED, candidate.version)
+
+    def fail(_method: str) -> None:
+        raise TransientError("the registry answers 503")
+
+    w.registry.after = fail
+    with pytest.raises(TransientError, match="503"):
+        w.run(promote, event)
+    w.registry.after = None
+    later = w.clock.advance(1)
+    w.history.verdicts[MODEL, candidate.version] = Verdict("rejected", at=later)
+
+    told = only_event(w.run(promote, event))
+
+    assert (told.type, told.after) == (EventType.PROMOTED, "2")
+    assert w.aliases()["champion"] == "2", "a mirror that lags would mislead everybody"
 
 
 # --- what the policy calls Production ------------------------------------------------------------

@@ -9,7 +9,7 @@ from handlers.rollback import rollback
 from steward.errors import PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode
-from steward.ports import Done, Outcome, Skipped, Verdict
+from steward.ports import Done, Intent, Outcome, Skipped, Verdict
 from tests.unit.world import MODEL, World, make_policy
 
 AUTOMATIC = make_policy(reload={"on_failure": "rollback", "timeout_seconds": 0.3})
@@ -250,6 +250,25 @@ def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person
     assert only_event(w.run(rollback, asked(w))).after == "2"
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_two_rollbacks_asked_at_once_go_back_once_though_the_first_stopped_halfway(is_read: bool):
+    w = three_champions(World())
+    first, second = asked(w), asked(w)
+    w.clock.advance(1)
+    w.ledger.intend([Intent(MODEL, "2", "stage", "Production")])  # the first, which then fails
+    w.ledger.end()
+    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+    if is_read:
+        w.know_champion("2")
+
+    outcome = w.run(rollback, second)
+
+    assert isinstance(outcome, Skipped)
+    assert outcome.reason.startswith("superseded: Production became version 2 meanwhile")
+    assert w.stages()["2"] == "Production"
+    assert first.id != second.id
+
+
 def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhile():
     w = three_champions(World())
     request = asked(w, to="1")
@@ -257,6 +276,23 @@ def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhi
     w.event(EventType.PROMOTED, "3", before="2", after="3")
 
     assert only_event(w.run(rollback, request)).after == "1"
+
+
+def test_a_rollback_is_told_though_the_version_it_left_was_deleted_halfway():
+    w = three_champions(World())
+    request = asked(w)
+
+    def delete_what_was_left(method: str) -> None:
+        if method == "set_stage":
+            w.registry.after = None
+            w.registry.delete_version(MODEL, "3")
+
+    w.registry.after = delete_what_was_left
+    with pytest.raises(TransientError, match="deleted"):
+        w.run(rollback, request)
+
+    assert only_event(w.run(rollback, request)).after == "2"
+    assert w.aliases()["champion"] == "2"
 
 
 # --- automatic -----------------------------------------------------------------------------------

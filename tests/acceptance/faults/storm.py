@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,13 +21,24 @@ from typing import Any
 
 from tests.acceptance.faults.harm import FAULTS, Harm
 from tests.acceptance.faults.invariants import assert_sound, await_drained
+from tests.acceptance.faults.people import (
+    BY_HAND,
+    DRAIN_SECONDS,
+    OPERATED,
+    ROLLED,
+    Operators,
+    Scientists,
+    assert_heard,
+    assert_numbered_and_challenged,
+)
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
 from tests.servers import MlflowServer
 
-MODELS = tuple(f"storm-{number}" for number in range(6))
-SERVED = MODELS[:2]
-DRAIN_SECONDS = 180.0
+PLAIN = tuple(f"storm-{number}" for number in range(4))
+MODELS = (*PLAIN, *OPERATED)
+SERVED = (PLAIN[0], ROLLED)
+EVERYTHING = Path(__file__).with_name("everything.yaml")
 DECIDED = ("model_version.promoted", "promotion.held", "model_version.rejected")
 
 
@@ -63,39 +74,23 @@ class Summary:
         ) + "".join(f"\n\n{story}" for story in self.stories)
 
 
-class Scientists(threading.Thread):
-    """They go on registering versions, each a little better or worse than the model's best."""
-
-    def __init__(self, site: Site, seed: int) -> None:
-        super().__init__(daemon=True)
-        self.site = site
-        self.random = random.Random(seed)  # noqa: S311  # a draw, no secret
-        self.registered: list[tuple[str, str]] = []
-        self.done = threading.Event()
-        self._best = dict.fromkeys(MODELS, 0.86)
-
-    def run(self) -> None:
-        while not self.done.wait(self.random.uniform(0.1, 0.8)):
-            model = self.random.choice(MODELS)
-            auc = self._best[model] + self.random.uniform(-0.05, 0.06)
-            self._best[model] = max(self._best[model], auc)
-            with suppress(Exception):  # MLflow is frozen: they try again later, as people do
-                self.registered.append((model, self.site.register(model, auc=auc)))
-
-
 def rage(site: Site, *, seconds: float, seed: int) -> Summary:
     """Let the storm rage over a running site; afterwards everything must come to its end."""
     summary = Summary(seed, seconds)
-    scientists = Scientists(site, seed)
+    scientists, operators = Scientists(site, seed, MODELS), Operators(site, seed)
     with ExitStack() as stack:
         fleet = [each for model in SERVED for each in stack.enter_context(site.replicas(model, 2))]
         draw = random.Random(seed)  # noqa: S311  # no secret
         harm = Harm(site, draw, fleet)
         scientists.start()
+        operators.start()
         _inflict(harm, summary, seconds)
-        scientists.done.set()
-        scientists.join(120)
+        for people in (scientists, operators):
+            people.done.set()
+            people.join(120)
         site.heal()
+        operators.end_pause()
+        operators.leave_one()
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
@@ -103,7 +98,10 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
         summary.replayed = _settle(site)
         summary.drained_in_seconds = time.monotonic() - began
         _count(site, scientists.registered, summary)
-        assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS)
+        assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS, moved_by_hand={BY_HAND})
+        assert_heard(site, PLAIN, scientists.registered)
+        if "STEWARD_POLICY_FILE" in site.settings:
+            assert_numbered_and_challenged(site, MODELS)
     return summary
 
 
@@ -174,15 +172,21 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
         elif event["type"] in DECIDED:
             decided.setdefault(key, datetime.fromisoformat(event["recordedat"]))
     summary.versions, summary.events = len(registered), len(found)
-    summary.lost = [f"{m} v{v}" for m, v in registered if (m, v) not in decided]
+    lost = [(m, v) for m, v in registered if (m, v) not in decided and not _is_settled(site, m, v)]
+    summary.lost = [f"{model} v{version}" for model, version in lost]
     summary.doubled = [f"{m} v{v}" for (m, v), count in created.items() if count > 1]
-    summary.stories = [
-        _story(site, model, version)
-        for model, version in registered
-        if (model, version) not in decided
-    ]
+    summary.stories = [_story(site, model, version) for model, version in lost]
     waited = [(decided[key] - began[key]).total_seconds() for key in decided if key in began]
     summary.worst_recovery_seconds = max(waited, default=0.0)
+
+
+def _is_settled(site: Site, model: str, version: str) -> bool:
+    """Whether it was made Production by hand, before Steward had come to decide."""
+    made = (
+        *site.witness.of(model, "stage", "Production"),
+        *site.witness.of(model, "alias", "champion"),
+    )
+    return model == BY_HAND and version in made
 
 
 def _story(site: Site, model: str, version: str) -> str:
@@ -200,8 +204,17 @@ def _story(site: Site, model: str, version: str) -> str:
 
 
 @contextmanager
-def site_for_storm(directory: Path, *, on_postgresql: bool) -> Iterator[Site]:
-    """A site with two workers and two pollers, on a journal of its own."""
+def site_for_storm(
+    directory: Path, *, on_postgresql: bool, everything: bool = False
+) -> Iterator[Site]:
+    """A site with two workers and two pollers, on a journal of its own.
+
+    ``everything``: under a policy with all that it may write, instead of the built-in one.
+    """
+    settings = {}
+    if everything:
+        settings["STEWARD_POLICY_FILE"] = str(EVERYTHING)
+        settings["STEWARD_BUILT_IN_POLICY"] = "false"
     with ExitStack() as stack:
         database: PostgresServer | None = None
         if on_postgresql:
@@ -215,6 +228,7 @@ def site_for_storm(directory: Path, *, on_postgresql: bool) -> Iterator[Site]:
             directory / "site",
             mlflow,
             database.database("storm") if database else None,
+            settings,
             roles={**ROLES, **second},
         )
         site.database = database
@@ -227,13 +241,18 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--journal", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--policy", choices=["built-in", "everything"], default="built-in")
     asked = parser.parse_args()
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = os.environ["DO_NOT_TRACK"] = "true"
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10**6)
     print(f"seed {seed}, {asked.seconds:.0f} s, journal on {asked.journal}", flush=True)  # noqa: T201
     with (
         tempfile.TemporaryDirectory(prefix="storm-") as directory,
-        site_for_storm(Path(directory), on_postgresql=asked.journal == "postgresql") as site,
+        site_for_storm(
+            Path(directory),
+            on_postgresql=asked.journal == "postgresql",
+            everything=asked.policy == "everything",
+        ) as site,
     ):
         summary = rage(site, seconds=asked.seconds, seed=seed)
     print(summary)  # noqa: T201  # it is a command

@@ -110,6 +110,48 @@ def test_28_what_waits_halfway_is_told_though_a_better_version_passed_it(
     assert late["data"]["reasons"][-1] == f"Production is version {third} by now"
 
 
+def test_28_what_was_rolled_back_halfway_stays_rolled_back(site: Site, name: str) -> None:
+    """The promotion is told later than the rollback that passed it, and happened before it."""
+    first, second = promoted_in_turn(site, name, 0.86, 0.9)
+    third = str(int(second) + 1)
+    about = {"alias": "champion", "version": third}
+    failing = Failing(site, ALIAS, Answer(503, b"not now"), count=1000, about=about)
+    site.witness.fails = failing
+    assert site.register(name, auc=0.95) == third
+    eventually(lambda: failing.failed, 60)
+
+    assert site.post(f"/models/{name}/rollback", {"reason": "it is bad"}).is_success
+    eventually(lambda: site.events(model=name, version=third, type="model_version.promoted"), 60)
+
+    assert_sound(site, name)
+    [late] = site.events(model=name, version=third, type="model_version.promoted")
+    [left] = site.events(model=name, type="model_version.rolled_back")
+    assert late["data"]["overtaken"]
+    assert late["time"] < left["time"]
+    assert site.verdict(name, third) == "rolled_back"
+    assert site.witness.of(name, "stage", "Production") == [first, second, third, second]
+    explained = site.get(f"/models/{name}/explain", version=third)
+    assert explained["sections"]["decided"]["verdict"] == "rolled_back"
+
+
+def test_28_two_rollbacks_at_once_go_back_once_though_one_waits_halfway(
+    site: Site, name: str
+) -> None:
+    first, second, third = promoted_in_turn(site, name, 0.86, 0.9, 0.95)
+    about = {"alias": "champion", "version": second}
+    site.witness.fails = Failing(site, ALIAS, Answer(503, b"not now"), count=3, about=about)
+
+    site.stop("worker-default")
+    asked = [site.post(f"/models/{name}/rollback", {"reason": f"{n}"}) for n in (1, 2)]
+    site.start("worker-default")
+    eventually(lambda: site.events(model=name, type="model_version.rolled_back"), 60)
+
+    assert_sound(site, name)
+    assert site.witness.of(name, "stage", "Production") == [first, second, third, second]
+    [told] = site.events(model=name, type="model_version.rolled_back")
+    assert told["causedby"] in {answer.json()["event_id"] for answer in asked}
+
+
 @pytest.fixture
 def proxy(site: Site) -> Iterator[ChaosProxy]:
     """The worker's way to MLflow leads through it."""
@@ -136,6 +178,14 @@ def test_28_connection_breaks_after_the_write(
 
     assert proxy.swallowed == 1
     assert_written_exactly_once(site, name, first, second)
+
+
+def promoted_in_turn(site: Site, model: str, *aucs: float) -> list[str]:
+    versions = []
+    for auc in aucs:
+        versions.append(site.register(model, auc=auc))
+        site.await_verdict(model, versions[-1], "promoted")
+    return versions
 
 
 def assert_written_exactly_once(site: Site, model: str, first: str, second: str) -> None:
