@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from handlers import changeover, production, stages
+from handlers import changeover, halfway, production, stages
 from handlers.approvals import read as read_said
 from handlers.freeze import frozen
 from handlers.gates import read_tags
@@ -71,7 +71,7 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
     found = production.read(services, model)
     if version not in found.versions:
         return Skipped("the version was deleted")
-    if begun := changeover.begun(services, found):
+    if begun := halfway.begun(services, found):
         return _finish(event, services, found, begun)
     if rejected := _rejected_since(event, model, version, services):
         return Skipped(rejected)
@@ -99,10 +99,17 @@ def _leave(event: Event, services: Services, decision: Decision, found: Producti
     version = decision.candidate.version
     if decision.kind == "nothing":
         return Skipped(decision.reasons[0])
-    if decision.code == OLDER and version in services.history.champions(found.model):
+    if decision.code == OLDER and _has_verdict_of_past(services, found.model, version):
         return Skipped(f"version {version} was Production before version {found.version}")
     kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
     return Done(events=(verdict_event(kind, event, services, decision),))
+
+
+def _has_verdict_of_past(services: Services, model: ModelRef, version: str) -> bool:
+    """Whether it was Production and is judged; by hand it may have been before it was judged."""
+    standing = services.history.verdict(model, version)
+    is_judged = standing is not None and standing.verdict != "waiting"
+    return is_judged and version in services.history.champions(model)
 
 
 def _ask(event: Event, services: Services, decision: Decision) -> Outcome:
@@ -174,9 +181,7 @@ def _seen(services: Services, found: Production, decision: Decision) -> tuple[ob
     return found.version, found.problem, tags, bool(info.description.strip())
 
 
-def _finish(
-    event: Event, services: Services, found: Production, begun: changeover.Begun
-) -> Outcome:
+def _finish(event: Event, services: Services, found: Production, begun: halfway.Begun) -> Outcome:
     """An earlier try wrote Production and no more: judge as it did, and write the rest.
 
     Nothing is written where another version has taken its place; that it was Production is told.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import takewhile
 
-from handlers import changeover, production
+from handlers import changeover, halfway, production
 from handlers.production import TWO_IN_PRODUCTION, Production
 from steward.errors import NotFoundError, PermanentError, TransientError
 from steward.events import Event, EventType, ModelRef, NewEvent, direction
@@ -46,7 +46,7 @@ def _gone(model: ModelRef, services: Services, error: NotFoundError) -> Skipped:
 
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
     found = production.read(services, model)
-    if begun := changeover.begun(services, found):  # an earlier try wrote Production and no more
+    if begun := halfway.begun(services, found):  # an earlier try wrote Production and no more
         before = begun.before(found)
         if begun.is_standing:
             return _change(event, services, before, begun.version)
@@ -135,7 +135,7 @@ def _is_being_rolled_back(event: Event, services: Services, found: Production) -
     known = services.history.look(found.model).value("", "champion")
     is_told = known == found.version
     since = event.recorded_at if is_told else services.clock.now() - UNTOLD_FOR
-    made = changeover.truth(services, found.model, found.version)
+    made = halfway.truth(services, found.model, found.version)
     return services.ledger.times_intended(made, since=since) > 0
 
 

@@ -131,11 +131,27 @@ def test_a_past_production_that_a_newer_version_replaced_keeps_its_verdict():
     w = World()
     candidate = challenge(w)
     w.history.past_champions[MODEL] = ["2", "1"]
+    w.history.verdicts[MODEL, "1"] = Verdict("promoted")
     w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
 
     outcome = run(w, "1")
 
     assert outcome == Skipped("version 1 was Production before version 2")
+
+
+@pytest.mark.parametrize("standing", [None, Verdict("waiting")])
+def test_a_past_production_that_was_never_judged_is_held(standing: Verdict | None):
+    """A person made it Production, and another after it, before Steward came to decide."""
+    w = World()
+    candidate = challenge(w)
+    w.history.past_champions[MODEL] = ["2", "1"]
+    if standing:
+        w.history.verdicts[MODEL, "1"] = standing
+    w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
+
+    event = only_event(run(w, "1"))
+
+    assert (event.type, event.data["code"]) == (EventType.HELD, "older_than_production")
 
 
 def test_a_nan_is_rejected():

@@ -181,12 +181,14 @@ def _count(site: Site, registered: list[tuple[str, str]], summary: Summary) -> N
 
 
 def _is_settled(site: Site, model: str, version: str) -> bool:
-    """Whether it was made Production by hand, before Steward had come to decide."""
-    made = (
-        *site.witness.of(model, "stage", "Production"),
-        *site.witness.of(model, "alias", "champion"),
-    )
-    return model == BY_HAND and version in made
+    """Whether a person made it Production, before Steward came to decide.
+
+    What another replaced by hand before anybody read it has no verdict at all.
+    """
+    if model != BY_HAND:
+        return False
+    has_verdict = site.verdict(model, version) not in ("", "waiting")
+    return has_verdict or "is Production already" in _story(site, model, version)
 
 
 def _story(site: Site, model: str, version: str) -> str:
