@@ -1,4 +1,4 @@
-"""A change of Production that a dispatch began and stopped short of its end: did it come about?
+"""Changes of Production that a dispatch began and stopped short of its end: what came about.
 
 Called by ``promote`` and ``rollback`` when they are tried again. A dispatch that waits for that
 holds no lane: others may have passed it, and what it wrote is told in its place all the same.
