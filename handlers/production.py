@@ -32,11 +32,6 @@ class Production:
     versions: Mapping[str, VersionInfo] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def by_now(self) -> str:
-        """Where Production went, for what came too late."""
-        return f"Production is {f'version {self.version}' if self.version else 'empty'} by now"
-
 
 def read(services: Services, model: ModelRef) -> Production:
     """Ask the registry, in two requests. NotFoundError when the model is gone."""

@@ -18,7 +18,7 @@ from handlers.semantic_version import numbered
 from handlers.verdicts import verdict_event
 from handlers.weighing import weigh
 from steward.errors import NotFoundError, TransientError
-from steward.events import Event, EventType, ModelRef, NewEvent
+from steward.events import Event, EventType, ModelRef
 from steward.policy import Mode
 from steward.ports import Done, Outcome, Services, Skipped, Wait
 
@@ -32,13 +32,8 @@ def promote(event: Event, services: Services) -> Outcome:
     model, version = event.model, event.version
     if model is None or version is None:
         return Skipped("the event names no version")
-    if paused := services.history.paused(model):
-        return Wait(
-            services.clock.now() + PAUSED_FOR,
-            paused,
-            check_seconds=PAUSED_CHECK_SECONDS,
-            then=("annotate",),
-        )
+    if not services.ledger.begun() and (paused := _paused(model, services)):
+        return paused
     try:
         # Production may change while the replicas prepare: judged anew once, here and now.
         outcome = _judge(event, model, version, services) or _judge(event, model, version, services)
@@ -47,6 +42,14 @@ def promote(event: Event, services: Services) -> Outcome:
     if outcome is None:
         raise TransientError(f"Production of {model} changed twice while replicas prepared")
     return outcome
+
+
+def _paused(model: ModelRef, services: Services) -> Wait | None:
+    paused = services.history.paused(model)
+    if paused is None:
+        return None
+    until = services.clock.now() + PAUSED_FOR
+    return Wait(until, paused, check_seconds=PAUSED_CHECK_SECONDS, then=("annotate",))
 
 
 def _gone(model: ModelRef, version: str, services: Services, error: NotFoundError) -> Outcome:
@@ -73,6 +76,8 @@ def _judge(event: Event, model: ModelRef, version: str, services: Services) -> O
         return Skipped("the version was deleted")
     if begun := halfway.begun(services, found):
         return _finish(event, services, found, begun)
+    if paused := _paused(model, services):
+        return paused
     if rejected := _rejected_since(event, model, version, services):
         return Skipped(rejected)
     decision = weigh(event, services, found, version)
@@ -99,17 +104,10 @@ def _leave(event: Event, services: Services, decision: Decision, found: Producti
     version = decision.candidate.version
     if decision.kind == "nothing":
         return Skipped(decision.reasons[0])
-    if decision.code == OLDER and _has_verdict_of_past(services, found.model, version):
+    if decision.code == OLDER and version in services.history.champions(found.model):
         return Skipped(f"version {version} was Production before version {found.version}")
     kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
     return Done(events=(verdict_event(kind, event, services, decision),))
-
-
-def _has_verdict_of_past(services: Services, model: ModelRef, version: str) -> bool:
-    """Whether it was Production and is judged; by hand it may have been before it was judged."""
-    standing = services.history.verdict(model, version)
-    is_judged = standing is not None and standing.verdict != "waiting"
-    return is_judged and version in services.history.champions(model)
 
 
 def _ask(event: Event, services: Services, decision: Decision) -> Outcome:
@@ -184,15 +182,14 @@ def _seen(services: Services, found: Production, decision: Decision) -> tuple[ob
 def _finish(event: Event, services: Services, found: Production, begun: halfway.Begun) -> Outcome:
     """An earlier try wrote Production and no more: judge as it did, and write the rest.
 
-    Nothing is written where another version has taken its place; that it was Production is told.
+    Also in a pause, and whatever people said since: Production is the version already.
     """
     before = begun.before(found)
     decision = numbered(services, before, weigh(event, services, before, begun.version))
-    if begun.is_standing:
-        return _change(event, services, decision, before, told={})
-    decision = replace(decision, reasons=(*decision.reasons, found.by_now))
-    promoted = _promoted(event, services, decision, before, told={"next": []})
-    return Done(events=(begun.overtaken(promoted),))
+    if decision.kind != "promote":
+        reasons = ("it was made Production before this could be known", *decision.reasons)
+        decision = replace(decision, code="begun", reasons=reasons)
+    return _change(event, services, decision, before, told={})
 
 
 def _change(
@@ -206,16 +203,6 @@ def _change(
     """Write it; ``before.version`` is the version that it replaces."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
-    return Done((_promoted(event, services, decision, before, told=told),), readings)
-
-
-def _promoted(
-    event: Event,
-    services: Services,
-    decision: Decision,
-    before: Production,
-    *,
-    told: Mapping[str, Any],
-) -> NewEvent:
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
-    return replace(promoted, before=before.version, after=decision.candidate.version)
+    promoted = replace(promoted, before=before.version, after=version)
+    return Done(events=(promoted,), readings=readings)

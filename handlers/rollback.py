@@ -4,8 +4,6 @@ Runs in the model's lane ``production``: for ``rollback.requested``, and for ``r
 where the policy asks for it.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
 from itertools import takewhile
 
 from handlers import changeover, halfway, production
@@ -15,8 +13,6 @@ from steward.events import Event, EventType, ModelRef, NewEvent, direction
 from steward.policy import Mode
 from steward.ports import Done, Outcome, Services, Skipped
 
-UNTOLD_FOR = timedelta(hours=12)
-"""For so long at most a rollback that stopped halfway is tried again."""
 ROLLBACKS = frozenset({EventType.ROLLBACK_REQUESTED, EventType.ROLLED_BACK})
 
 
@@ -27,8 +23,8 @@ def rollback(event: Event, services: Services) -> Outcome:
         return Skipped("the event names no model")
     if services.mode != Mode.ACT:
         return Skipped(f"mode is {services.mode}: Production is not changed")
-    if unfit := _why_not_again(event, services) or _why_not_automatic(event, model, services):
-        return Skipped(unfit)
+    if done := _why_not_again(event, services):
+        return Skipped(done)
     try:
         return _go_back(event, services, model)
     except NotFoundError as error:
@@ -47,11 +43,9 @@ def _gone(model: ModelRef, services: Services, error: NotFoundError) -> Skipped:
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
     found = production.read(services, model)
     if begun := halfway.begun(services, found):  # an earlier try wrote Production and no more
-        before = begun.before(found)
-        if begun.is_standing:
-            return _change(event, services, before, begun.version)
-        told = _told(event, services, before, begun.version, more=[found.by_now])
-        return Done(events=(begun.overtaken(told),))
+        return _change(event, services, begun.before(found), begun.version)
+    if unfit := _why_not_automatic(event, model, services):
+        return Skipped(unfit)
     target, reason = _target(event, services, found)
     if target is None:
         return Skipped(reason)
@@ -98,7 +92,7 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
     if found.problem == TWO_IN_PRODUCTION:
         return None, found.reason
     if event.type == EventType.ROLLOUT_FAILED and found.version != event.data.get("version"):
-        return None, f"superseded: {found.by_now}"
+        return None, f"superseded: Production is version {found.version} by now"
     if wanted is None and _was_changed_since(event, services, found):
         again = "ask again to go back from it"
         return None, f"superseded: Production became version {found.version} meanwhile; {again}"
@@ -113,9 +107,7 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
 
 
 def _was_changed_since(event: Event, services: Services, found: Production) -> bool:
-    """Whether we ourselves made Production what it is after this was asked for, of another."""
-    if _is_being_rolled_back(event, services, found):
-        return True
+    """Whether Steward made Production what it is only after this was asked for."""
     changes = services.history.changes(found.model, since=event.recorded_at)
     return any(
         change.type != EventType.CHAMPION_CHANGED
@@ -123,20 +115,6 @@ def _was_changed_since(event: Event, services: Services, found: Production) -> b
         and change.recorded_at > event.recorded_at
         for change in changes
     )
-
-
-def _is_being_rolled_back(event: Event, services: Services, found: Production) -> bool:
-    """Whether another rollback wrote what is Production now and waits to be tried again.
-
-    It has told nobody yet, so that who asked meant what was Production before it.
-    """
-    if found.version is None:
-        return False
-    known = services.history.look(found.model).value("", "champion")
-    is_told = known == found.version
-    since = event.recorded_at if is_told else services.clock.now() - UNTOLD_FOR
-    made = halfway.truth(services, found.model, found.version)
-    return services.ledger.times_intended(made, since=since) > 0
 
 
 def _passed_over(services: Services, found: Production) -> dict[str, str]:
@@ -194,22 +172,10 @@ def _is_rejected(version: str, model: ModelRef, services: Services) -> bool:
 def _change(event: Event, services: Services, before: Production, target: str) -> Done:
     """Write it; ``before.version`` is the version that is left."""
     readings = changeover.change(services, before, target, previous=before.version)
-    passed = _passed_before(event, services, before, target)
-    return Done((_told(event, services, before, target, more=passed),), readings)
-
-
-def _told(
-    event: Event,
-    services: Services,
-    before: Production,
-    target: str,
-    *,
-    more: Sequence[str],
-) -> NewEvent:
     is_automatic = event.type == EventType.ROLLOUT_FAILED
     reason = event.data.get("reason") or ("a replica refused it" if is_automatic else "")
     told = f"rolled back to version {target}" + (f": {reason}" if reason else "")
-    return NewEvent(
+    rolled_back = NewEvent(
         EventType.ROLLED_BACK,
         before.model,
         before.version,
@@ -218,10 +184,11 @@ def _told(
         data={
             "verdict": "rolled_back",
             "code": "rollout_failed" if is_automatic else "asked_for",
-            "reasons": [told, *more],
+            "reasons": [told, *_passed_before(event, services, before, target)],
             "reason": reason,
             "actor": event.data.get("actor") or "steward",
             "policy": services.policy.ref,
             "mode": str(services.mode),
         },
     )
+    return Done(events=(rolled_back,), readings=readings)

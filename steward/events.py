@@ -12,9 +12,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-OVERTAKEN = "overtaken"
-"""The key of ``data`` that marks a change of Production that was told after another passed it."""
-
 
 class EventType(StrEnum):
     """What can become true, in MLflow's ``entity.action`` form. Unknown types stay strings."""

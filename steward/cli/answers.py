@@ -4,7 +4,7 @@ Called by ``approvals`` for each look at those events. Pure.
 """
 
 from steward.cli.following import ENDS, Answer, Family, dispatches, served
-from steward.events import OVERTAKEN, Event
+from steward.events import Event
 
 
 def answer_of(family: Family) -> Answer:
@@ -15,8 +15,6 @@ def answer_of(family: Family) -> Answer:
     if said.type == "approval.rejected":
         return Answer(is_good=True, lines=(f"{subject} is rejected.",))
     if promoted := events.get("model_version.promoted"):
-        if OVERTAKEN in promoted.data:
-            return Answer(False, (f"{subject} was Production.", *_reasons(promoted)))
         lines = (f"{subject} is Production.", *_reasons(promoted))
         return served(family, events, lines, said.version)
     if asked := events.get("approval.requested"):

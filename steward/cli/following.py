@@ -102,9 +102,6 @@ def tell(event_id: str, version: str | None, answer: Answer | None, *, as_json: 
         raise typer.Exit(1)
 
 
-NOTHING_NEW = "The replicas have nothing new to load."
-
-
 def served(
     family: Family, events: dict[str, Event], lines: tuple[str, ...], version: str | None
 ) -> Answer:
@@ -117,9 +114,6 @@ def served(
         if dispatch["state"] in ENDS:
             told = f"Replicas were not told ({dispatch['state']}): {dispatch['note']}."
             return Answer(is_good=False, lines=(*lines, told), version=version)
-    if "registered_model.champion_changed" not in events:
-        # Journalled together with what made it: here Production is what the journal knew already.
-        return Answer(is_good=True, lines=(*lines, NOTHING_NEW), version=version)
     return Answer(None, (*lines, "The replicas are being told."), version)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from steward.events import OVERTAKEN, Event, EventType, ModelRef
+from steward.events import Event, EventType, ModelRef
 from steward.journal import queries
 from steward.journal.facets import CHAMPION
 from steward.journal.schema import events, is_living, models, observed
@@ -24,12 +24,7 @@ def past_champions(connection: Connection, model: ModelRef) -> list[str]:
     table = events.c
     query = (
         select(table.id, table.type, table.before, table.after, table.caused_by)
-        .where(
-            *queries.of_present(model),
-            table.type.in_(CHANGES),
-            # Told too late, so not in its place; what passed it names it in the right one.
-            table.data[OVERTAKEN].as_string().is_(None),
-        )
+        .where(*queries.of_present(model), table.type.in_(CHANGES))
         .order_by(table.seq.desc())
         .limit(MOST_CHANGES)
     )

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, exists, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steward.errors import LeaseLostError
 from steward.events import Event
 from steward.journal.queries import event_of
-from steward.journal.schema import dispatches, events
+from steward.journal.schema import dispatches, events, intents
 from steward.journal.store import Journal, Transaction, retried
 from steward.ports import Work
 
@@ -45,6 +45,8 @@ def claim(
     known: Collection[str] | None = None,
 ) -> Claimed | None:
     """Take a dispatch, or the oldest due one of its lane; None when there is nothing to take.
+
+    What stopped halfway through its writes comes first in its lane, and nothing passes it.
 
     ``known`` names the handlers of this worker (None: all). A newer receiver may route to others:
     those stay pending for a newer worker, and nothing of their lane is done before them.
@@ -104,8 +106,23 @@ def lost(claimed: Claimed) -> LeaseLostError:
 
 # Built once: SQLAlchemy takes longer to build a statement than SQLite to execute it.
 _NOW = bindparam("b_now", type_=dispatches.c.due_at.type)
+HALFWAY_PATIENCE = timedelta(seconds=5)
+"""How soon what stopped halfway is tried again, before it is due, where others want its lane."""
 _DISPATCH = select(dispatches).where(dispatches.c.id == bindparam("b_id"))
 _EVENT = select(events).where(events.c.id == bindparam("b_id"))
+# It wrote something, perhaps, and was neither ended nor put off: its intents are open.
+_HALFWAY = (
+    select(dispatches)
+    .where(
+        dispatches.c.lane == bindparam("b_lane"),
+        dispatches.c.state == "pending",
+        dispatches.c.attempts > 0,
+        dispatches.c.wait_until.is_(None),
+        exists().where(intents.c.dispatch_id == dispatches.c.id, intents.c.fulfilled_at.is_(None)),
+    )
+    .order_by(dispatches.c.created_at, dispatches.c.id)
+    .limit(1)
+)
 # Whoever holds the row is faster, or hints it afterwards: it is not waited for.
 _FREE = select(dispatches.c.id).where(dispatches.c.id == bindparam("b_id"))
 _TAKE = (
@@ -141,6 +158,8 @@ def _next_of_lane(journal: Journal, transaction: Transaction, named: Row[Any]) -
     running = select(table.id).where(table.lane == named.lane, table.state == "running")
     if connection.execute(running).first():
         return None
+    if (halfway := connection.execute(_HALFWAY, {"b_lane": named.lane}).first()) is not None:
+        return halfway if _may_go_on(halfway, journal.now(connection)) else None
     # What came back since we began is due as well: it must not be overtaken.
     now = journal.moment(transaction)
     due = select(table.id).where(table.state == "pending", table.due_at <= now)
@@ -149,6 +168,10 @@ def _next_of_lane(journal: Journal, transaction: Transaction, named: Row[Any]) -
     # to skip within a lane would be to overtake.
     locked = select(dispatches).where(table.id == wanted.scalar_subquery())
     return connection.execute(locked.with_for_update(skip_locked=True)).first()
+
+
+def _may_go_on(halfway: Row[Any], now: datetime) -> bool:
+    return bool(min(halfway.due_at, halfway.claimed_at + HALFWAY_PATIENCE) <= now)
 
 
 def _take(
@@ -171,7 +194,8 @@ def _take(
         handler=row.handler,
         target=row.target,
         run=row.run,
-        failures=row.failures,
+        # Tried before it was due, for others' sake: in the place of the try that was to come.
+        failures=row.failures - (row.due_at > dated["b_now"]),
         created_at=row.created_at,
         lane=row.lane,
     )

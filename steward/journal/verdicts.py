@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, select, union
 
-from steward.events import OVERTAKEN, Event, EventType, ModelRef, direction
+from steward.events import Event, EventType, ModelRef, direction
 from steward.journal import queries, receipts
 from steward.journal.schema import SEEN_OWN, SEEN_READ, dispatches, events
 from steward.ports import Verdict
@@ -150,20 +150,13 @@ def _judges() -> ColumnElement[bool]:
 def _latest_decision(
     connection: Connection, model: ModelRef, version: str
 ) -> Row[*tuple[Any, ...]] | None:
-    """The last one recorded; before one that was told too late, what was decided since it."""
     query = (
         select(events)
-        .where(*queries.of_present(model), events.c.version == version)
+        .where(*queries.of_present(model), events.c.version == version, _settles())
         .order_by(events.c.seq.desc())
         .limit(1)
     )
-    last = connection.execute(query.where(_settles())).first()
-    if last is None or not (last.data or {}).get(OVERTAKEN):
-        return last
-    since = query.where(
-        is_decision(), events.c.recorded_at > last.occurred_at, events.c.id != last.id
-    )
-    return connection.execute(since).first() or last
+    return connection.execute(query).first()
 
 
 def _open_judgement(

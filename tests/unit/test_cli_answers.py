@@ -43,7 +43,6 @@ APPROVED = step("approval.approved", dispatch("validate", "succeeded", "done"), 
 ASKED = step("approval.requested", actor="ada")
 TO_PROMOTE = step("promotion.requested", actor="ada")
 PROMOTED = step("model_version.promoted", reasons=["approved by ada"])
-CHANGED = step("registered_model.champion_changed")
 STANDS = step("model_version.validated", dispatch("promote", "succeeded", "waits for approval"))
 
 
@@ -75,13 +74,7 @@ STANDS = step("model_version.validated", dispatch("promote", "succeeded", "waits
         ([TO_PROMOTE, STANDS], False, "fraud version 7 waits for approval."),
         ([APPROVED, step("promotion.held", reasons=["worse"])], False, "  worse"),
         ([APPROVED, step("model_version.rejected", reasons=["no tag"])], False, "  no tag"),
-        ([APPROVED, PROMOTED, CHANGED], None, "The replicas are being told."),
-        ([APPROVED, PROMOTED], True, "The replicas have nothing new to load."),
-        (
-            [APPROVED, step("model_version.promoted", overtaken=True, reasons=["8 by now"])],
-            False,
-            "  8 by now",
-        ),
+        ([APPROVED, PROMOTED], None, "The replicas are being told."),
         (
             [APPROVED, PROMOTED, step("x", dispatch("reload", "dead", "no route"))],
             False,
@@ -120,16 +113,6 @@ def test_a_rollback_that_is_not_done_says_why(
     state: tuple[str, str], more: Family, expected: Answer
 ):
     assert outcome_of([step("rollback.requested", dispatch("rollback", *state)), *more]) == expected
-
-
-def test_a_rollback_to_what_the_replicas_never_left_is_done():
-    """It passed a promotion that had stopped before anybody was told of it."""
-    requested = step("rollback.requested", dispatch("rollback", "succeeded", "done"))
-
-    done = outcome_of([requested, ROLLED_BACK])
-
-    assert (done.is_good, done.version) == (True, "7")
-    assert done.lines[-1] == "The replicas have nothing new to load."
 
 
 def test_a_rollback_names_the_version_that_it_came_to():

@@ -138,6 +138,69 @@ def test_whoever_waits_or_retries_holds_no_lane(journal: Journal, clock: FixedCl
     assert claim(journal, first) is None
 
 
+def begins_to_write(journal: Journal, dispatch_id: str) -> claims.Claimed:
+    """Claim it, and commit what it is about to write."""
+    mine = claimed(journal, dispatch_id)
+    intent = Intent(FRAUD, "1", "stage", "Production")
+    JournalLedger(journal, mine).intend([intent])
+    return mine
+
+
+def test_what_stopped_halfway_is_passed_by_nobody_and_goes_on_where_others_wait_for_it(
+    journal: Journal, clock: FixedClock
+) -> None:
+    first, second = (dispatched(journal, "work.production") for _ in range(2))
+    dispatches.fail(journal, begins_to_write(journal, first), "away", retry_in_seconds=600)
+
+    clock.advance(4)
+    assert claim(journal, second) is None
+    clock.advance(1)
+    again = claimed(journal, second)  # long before it is due
+    assert again.work.dispatch_id == first
+    dispatches.record(journal, again, Done())
+
+    assert claimed(journal, second).work.dispatch_id == second
+
+
+def test_a_try_before_its_time_takes_the_place_of_the_one_that_was_to_come(
+    journal: Journal, clock: FixedClock
+) -> None:
+    first, second = (dispatched(journal, "work.production") for _ in range(2))
+    dispatches.fail(journal, begins_to_write(journal, first), "away", retry_in_seconds=600)
+    for _ in range(20):
+        clock.advance(5)
+        early = claimed(journal, second)
+        assert early.work.failures == 0
+        dispatches.fail(journal, early, "away", retry_in_seconds=600)
+
+    assert row_of(journal, first).failures == 1
+    clock.advance(600)
+    assert claimed(journal, first).work.failures == 1
+
+
+def test_what_was_handed_back_halfway_comes_before_what_is_older(
+    journal: Journal, clock: FixedClock
+) -> None:
+    older, halfway = (dispatched(journal, "work.production") for _ in range(2))
+    dispatches.fail(journal, claimed(journal, older), "away", retry_in_seconds=10)
+    dispatches.release(journal, begins_to_write(journal, halfway))
+    clock.advance(10)
+
+    assert claimed(journal, older).work.dispatch_id == halfway
+
+
+def test_what_waits_or_is_dead_holds_no_lane_whatever_it_wrote(
+    journal: Journal, clock: FixedClock
+) -> None:
+    first, second, third = (dispatched(journal, "work.production") for _ in range(3))
+    later = clock.at + timedelta(hours=1)
+    waiting = Wait(later, "frozen", check_seconds=600)
+    dispatches.record(journal, begins_to_write(journal, first), waiting)
+    dispatches.fail(journal, begins_to_write(journal, second), "broken", retry_in_seconds=None)
+
+    assert claimed(journal, third).work.dispatch_id == third
+
+
 # --- recording ------------------------------------------------------------------------------------
 
 

@@ -232,51 +232,6 @@ def test_what_a_person_made_production_is_theirs_though_a_handler_had_begun_to_f
     assert (standing.verdict, standing.code) == ("promoted", "by_hand")
 
 
-def test_a_change_that_is_told_too_late_stays_in_its_place(
-    journal: Journal, clock: FixedClock
-) -> None:
-    history = history_of(journal)
-    champion_is(journal, "1")
-    begun = clock.advance(1)  # version 2 becomes Production here, which is told much later
-    for before, after in (("2", "3"), ("3", "4")):
-        clock.advance(1)
-        promoted = NewEvent("model_version.promoted", FRAUD, after, before=before, after=after)
-        champion_is(journal, after, promoted)
-    clock.advance(1)
-
-    late = NewEvent(
-        "model_version.promoted",
-        FRAUD,
-        "2",
-        before="1",
-        after="2",
-        data={"overtaken": True},
-        occurred_at=begun,
-    )
-    finish(journal, dispatched(journal, "work.free", version="2"), Done(events=(late,)))
-
-    assert history.champions(FRAUD) == ["4", "3", "2", "1"]
-
-
-@pytest.mark.parametrize(("since", "verdict"), [(True, "rolled_back"), (False, "promoted")])
-def test_a_promotion_told_too_late_is_the_verdict_only_where_none_was_given_since(
-    journal: Journal, clock: FixedClock, *, since: bool, verdict: str
-) -> None:
-    begun = clock.at
-    clock.advance(1 if since else -1)
-    left = NewEvent("model_version.rolled_back", FRAUD, "2", before="2", after="1")
-    finish(journal, dispatched(journal, "work.free", version="2"), Done(events=(left,)))
-    clock.advance(5)
-
-    told = {"overtaken": True}
-    late = NewEvent("model_version.promoted", FRAUD, "2", data=told, occurred_at=begun)
-    finish(journal, dispatched(journal, "work.free", version="2"), Done(events=(late,)))
-
-    standing = history_of(journal).verdict(FRAUD, "2")
-    assert standing is not None
-    assert standing.verdict == verdict
-
-
 def test_changes_of_production_are_what_was_read_and_what_made_it_since_then(
     journal: Journal, clock: FixedClock
 ) -> None:

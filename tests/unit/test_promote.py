@@ -139,21 +139,6 @@ def test_a_past_production_that_a_newer_version_replaced_keeps_its_verdict():
     assert outcome == Skipped("version 1 was Production before version 2")
 
 
-@pytest.mark.parametrize("standing", [None, Verdict("waiting")])
-def test_a_past_production_that_was_never_judged_is_held(standing: Verdict | None):
-    """A person made it Production, and another after it, before Steward came to decide."""
-    w = World()
-    candidate = challenge(w)
-    w.history.past_champions[MODEL] = ["2", "1"]
-    if standing:
-        w.history.verdicts[MODEL, "1"] = standing
-    w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
-
-    event = only_event(run(w, "1"))
-
-    assert (event.type, event.data["code"]) == (EventType.HELD, "older_than_production")
-
-
 def test_a_nan_is_rejected():
     w = World()
     candidate = challenge(w, None)
@@ -406,45 +391,7 @@ def test_a_crash_after_the_champion_was_read_by_somebody_else_still_names_the_on
     assert only_event(w.run(promote, event)).before == "1"
 
 
-def overtaken(w: World, event: Event) -> None:
-    """The promotion of 2 stops after its first write; 3 passes it and becomes Production."""
-
-    def fail(_method: str) -> None:
-        raise TransientError("the registry answers 503")
-
-    w.registry.after = fail
-    with pytest.raises(TransientError, match="503"):
-        w.run(promote, event)
-    w.registry.after = None
-    w.register(0.99)
-    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
-    w.know_champion("3")
-
-
-def test_a_promotion_that_another_passed_halfway_is_told_and_changes_nothing():
-    w = World()
-    candidate = challenge(w)
-    event = w.event(EventType.VALIDATED, candidate.version)
-    overtaken(w, event)
-    w.event(EventType.PROMOTED, "3", before="2", after="3")
-    w.history.past_champions[MODEL] = ["3", "2", "1"]
-    stages, aliases = w.stages(), w.aliases()
-
-    outcome = w.run(promote, event)
-
-    told = only_event(outcome)
-    assert (told.type, told.before, told.after) == (EventType.PROMOTED, "1", "2")
-    assert told.data["champion"]["version"] == "1"
-    assert told.data["reasons"][-1] == "Production is version 3 by now"
-    assert told.data["next"] == []
-    assert told.data["overtaken"] is True
-    assert told.occurred_at == event.recorded_at, "when it was begun, not when it is told"
-    assert isinstance(outcome, Done)
-    assert outcome.readings == ()
-    assert (w.stages(), w.aliases()) == (stages, aliases)
-
-
-def test_a_promotion_that_was_passed_before_its_first_write_is_judged_anew():
+def test_a_promotion_that_a_person_passed_before_its_first_write_is_judged_anew():
     w = World()
     candidate = challenge(w)
     event = w.event(EventType.VALIDATED, candidate.version)
@@ -457,37 +404,6 @@ def test_a_promotion_that_was_passed_before_its_first_write_is_judged_anew():
     told = only_event(w.run(promote, event))
 
     assert (told.type, told.data["code"]) == (EventType.HELD, "older_than_production")
-
-
-def test_what_another_made_production_later_is_not_told_as_a_promotion_that_never_wrote():
-    w = World()
-    candidate = challenge(w)
-    event = w.event(EventType.VALIDATED, candidate.version)
-    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
-    w.clock.advance(3600)
-    w.event(EventType.PROMOTED, "2", before="1", after="2")  # by another dispatch
-    w.event(EventType.CHAMPION_CHANGED, "2", before="1", after="2")
-    w.register(0.99)
-    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
-    w.know_champion("3")
-    w.event(EventType.PROMOTED, "3", before="2", after="3")
-
-    assert only_event(w.run(promote, event)).type == EventType.HELD
-
-
-def test_a_promotion_is_told_though_the_one_that_passed_it_stopped_halfway_too():
-    w = World()
-    candidate = challenge(w)
-    event = w.event(EventType.VALIDATED, candidate.version)
-    w.ledger.intend([Intent(MODEL, candidate.version, "stage", "Production")])
-    w.clock.advance(1)
-    w.ledger.intend([Intent(MODEL, "", "alias:previous_champion", "2")])  # by what passed it
-    w.register(0.99)
-    w.registry.set_stage(MODEL, "3", "Production", archive_existing=True)
-
-    told = only_event(w.run(promote, event))
-
-    assert (told.type, told.after) == (EventType.PROMOTED, "2")
 
 
 def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
@@ -503,10 +419,9 @@ def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
     assert isinstance(w.run(promote, event), Skipped)
 
 
-def test_a_promotion_is_finished_though_the_version_was_rejected_halfway():
-    w = World()
-    candidate = challenge(w)
-    event = w.event(EventType.VALIDATED, candidate.version)
+def stopped_halfway(w: World) -> Event:
+    """A promotion of version 2 that met a failure after its first write."""
+    event = w.event(EventType.VALIDATED, challenge(w).version)
 
     def fail(_method: str) -> None:
         raise TransientError("the registry answers 503")
@@ -515,12 +430,50 @@ def test_a_promotion_is_finished_though_the_version_was_rejected_halfway():
     with pytest.raises(TransientError, match="503"):
         w.run(promote, event)
     w.registry.after = None
-    later = w.clock.advance(1)
-    w.history.verdicts[MODEL, candidate.version] = Verdict("rejected", at=later)
+    return event
+
+
+def test_a_promotion_that_stopped_halfway_is_finished_in_a_pause():
+    w = World()
+    event = stopped_halfway(w)
+    w.history.pauses[MODEL] = "paused by ada: audit"
 
     told = only_event(w.run(promote, event))
 
-    assert (told.type, told.after) == (EventType.PROMOTED, "2")
+    assert (told.type, told.before, told.after) == (EventType.PROMOTED, "1", "2")
+    assert w.aliases() == {"champion": "2", "previous_champion": "1"}
+
+
+def test_a_promotion_that_wrote_nothing_waits_in_a_pause():
+    w = World()
+    event = w.event(EventType.VALIDATED, challenge(w).version)
+    w.ledger.intend([Intent(MODEL, "2", "stage", "Production")])
+    w.history.pauses[MODEL] = "paused by ada: audit"
+
+    assert isinstance(w.run(promote, event), Wait)
+
+
+def test_what_a_person_archived_after_a_promotion_stopped_halfway_is_not_put_back():
+    w = World()
+    event = stopped_halfway(w)
+    w.registry.set_alias(MODEL, "champion", "2")
+    w.registry.set_stage(MODEL, "2", "Archived", archive_existing=False)
+
+    assert isinstance(w.run(promote, event), Skipped)
+    assert w.stages()["2"] == "Archived"
+
+
+def test_a_promotion_is_finished_though_the_version_was_rejected_halfway():
+    w = World()
+    event = stopped_halfway(w)
+    later = w.clock.advance(1)
+    w.history.verdicts[MODEL, "2"] = Verdict("rejected", at=later)
+    w.history.rejected[MODEL] = {"2"}
+
+    told = only_event(w.run(promote, event))
+
+    assert (told.type, told.after, told.data["code"]) == (EventType.PROMOTED, "2", "begun")
+    assert told.data["reasons"][0] == "it was made Production before this could be known"
     assert w.aliases()["champion"] == "2", "a mirror that lags would mislead everybody"
 
 

@@ -9,7 +9,7 @@ from handlers.rollback import rollback
 from steward.errors import PermanentError, TransientError
 from steward.events import Event, EventType, NewEvent
 from steward.policy import Mode
-from steward.ports import Done, Intent, Outcome, Skipped, Verdict
+from steward.ports import Done, Outcome, Skipped, Verdict
 from tests.unit.world import MODEL, World, make_policy
 
 AUTOMATIC = make_policy(reload={"on_failure": "rollback", "timeout_seconds": 0.3})
@@ -208,32 +208,6 @@ def test_the_version_rolled_back_from_is_not_promoted_again():
     assert only_event(outcome).data["code"] == "rolled_back_from"
 
 
-def test_a_rollback_that_a_promotion_passed_halfway_is_told_and_goes_no_further():
-    w = three_champions(World())
-    request = asked(w)
-
-    def fail(_method: str) -> None:
-        raise TransientError("the registry answers 503")
-
-    w.registry.after = fail
-    with pytest.raises(TransientError, match="503"):
-        w.run(rollback, request)
-    w.registry.after = None
-    w.event(EventType.CHAMPION_CHANGED, "2", before="3", after="2")
-    w.know_champion("2")
-    w.register_champion(0.99)
-    stages, aliases = w.stages(), w.aliases()
-
-    told = only_event(w.run(rollback, request))
-
-    assert (told.type, told.before, told.after) == (EventType.ROLLED_BACK, "3", "2")
-    assert told.data["reasons"] == [
-        "rolled back to version 2: complaints",
-        "Production is version 4 by now",
-    ]
-    assert (w.stages(), w.aliases()) == (stages, aliases)
-
-
 @pytest.mark.parametrize("kind", [EventType.PROMOTED, EventType.ROLLED_BACK])
 def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person(kind: EventType):
     w = three_champions(World())
@@ -248,25 +222,6 @@ def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person
     )
     assert w.stages()["3"] == "Production"
     assert only_event(w.run(rollback, asked(w))).after == "2"
-
-
-@pytest.mark.parametrize("is_read", [False, True])
-def test_two_rollbacks_asked_at_once_go_back_once_though_the_first_stopped_halfway(is_read: bool):
-    w = three_champions(World())
-    first, second = asked(w), asked(w)
-    w.clock.advance(1)
-    w.ledger.intend([Intent(MODEL, "2", "stage", "Production")])  # the first, which then fails
-    w.ledger.end()
-    w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
-    if is_read:
-        w.know_champion("2")
-
-    outcome = w.run(rollback, second)
-
-    assert isinstance(outcome, Skipped)
-    assert outcome.reason.startswith("superseded: Production became version 2 meanwhile")
-    assert w.stages()["2"] == "Production"
-    assert first.id != second.id
 
 
 def test_a_version_that_a_person_names_is_gone_back_to_whatever_happened_meanwhile():
@@ -352,6 +307,23 @@ def test_a_pause_holds_back_automatic_rollbacks():
     w.history.pauses[None] = "paused by ada: audit"
 
     assert w.run(rollback, failed(w)) == Skipped("automation is paused by ada: audit")
+
+
+def test_what_stopped_halfway_is_finished_in_a_pause():
+    w = three_champions(World(AUTOMATIC))
+    event = failed(w)
+
+    def fail(_method: str) -> None:
+        raise TransientError("the registry answers 503")
+
+    w.registry.after = fail
+    with pytest.raises(TransientError, match="503"):
+        w.run(rollback, event)
+    w.registry.after = None
+    w.history.pauses[MODEL] = "paused by ada: audit"
+
+    assert only_event(w.run(rollback, event)).after == "2"
+    assert w.aliases()["champion"] == "2"
 
 
 def test_production_that_changed_since_is_left_alone():

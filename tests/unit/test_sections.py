@@ -1,6 +1,5 @@
 """The account by subject, out of events of any age."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from steward.cli.sections import print_sections
 from steward.events import Event, EventType, ModelRef
 from webhook_receiver.api.sections import sections_of
-from webhook_receiver.api.standing import in_their_time, verdict_then
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -146,23 +144,6 @@ def test_a_version_that_was_replaced_says_when_and_by_what_and_cannot_be_undone(
 
     assert (told["promoted"]["until"], told["promoted"]["replaced_by"]) == (left.occurred_at, "8")
     assert told["undo"] == []
-
-
-def test_a_promotion_told_after_its_rollback_does_not_hide_it():
-    left = event(EventType.ROLLED_BACK, at=5, before="7", after="6")
-    told_late = replace(
-        event(EventType.PROMOTED, at=9, after="7", data={"overtaken": True}),
-        occurred_at=START + timedelta(seconds=2),
-    )
-    created = event(EventType.VERSION_CREATED, at=1)
-
-    found = in_their_time([created, left, told_late])
-
-    assert found == [created, told_late, left]
-    assert sections_of("7", found, [])["decided"]["verdict"] == "rolled_back"
-    verdict = verdict_then("7", found, {}, START + timedelta(seconds=20))
-    assert verdict is not None
-    assert verdict["verdict"] == "rolled_back"
 
 
 def test_checks_follow_the_gates_with_their_numbers():

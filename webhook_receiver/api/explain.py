@@ -28,12 +28,7 @@ from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.api.replicas import fleet_of
 from webhook_receiver.api.sections import sections_of
 from webhook_receiver.api.sentences import sentence_of
-from webhook_receiver.api.standing import (
-    dispatch_then,
-    in_their_time,
-    stage_then,
-    verdict_then,
-)
+from webhook_receiver.api.standing import dispatch_then, stage_then, verdict_then
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
 
@@ -74,8 +69,7 @@ def explain(  # noqa: PLR0917  # FastAPI fills them in
         facets = catalog.version_facets(connection, known, version)
         if not events and not facets:
             raise unknown_version(known.model, version)
-        until = (each for each in events if moment is None or each.occurred_at <= moment)
-        told = in_their_time(until)
+        told = [each for each in events if moment is None or each.occurred_at <= moment]
         dispatches = queries.dispatches_of(connection, [event.id for event in told])
         steps = _steps(connection, told, dispatches, moment)
         now = _now(room, connection, known, version)

@@ -4,24 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from steward.events import OVERTAKEN, Event, EventType
+from steward.events import Event, EventType
 from steward.journal.verdicts import DECISIONS, JUDGING
 
 Rows = Mapping[str, list[Any]]
 """Dispatches by event, or attempts by dispatch: rows of the journal."""
 
 NO_STAGE = "None"
-
-
-def in_their_time(events: Iterable[Event]) -> list[Event]:
-    """As recorded; a change of Production that was told too late stands where it came about."""
-    ordered: list[Event] = []
-    for event in events:
-        at = len(ordered)
-        if OVERTAKEN in event.data:
-            at = sum(each.recorded_at <= event.occurred_at for each in ordered)
-        ordered.insert(at, event)
-    return ordered
 
 
 def verdict_then(
