@@ -15,10 +15,11 @@ from steward.ports import Intent, Services
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """``version`` is Production by our write; ``previous`` was it before, None if nothing was."""
+    """``version`` is Production by our write ``at`` that time, in the place of ``previous``."""
 
     version: str
     previous: str | None
+    at: datetime
 
     def before(self, found: Production) -> Production:
         """Production as it was before; a version that was deleted since is no more."""
@@ -34,7 +35,7 @@ def begun(services: Services, found: Production) -> Begun | None:
         version = _made_production(services, intent)
         if version is not None and found.truth == (version,):
             is_of_another = _was_told(services, found, version, at)
-            return None if is_of_another else Begun(version, previous.get(at))
+            return None if is_of_another else Begun(version, previous.get(at), at)
     return None
 
 

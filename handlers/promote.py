@@ -5,7 +5,7 @@ Runs in the model's lane ``production``, for ``model_version.validated``.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from handlers import changeover, halfway, production, stages
@@ -189,7 +189,7 @@ def _finish(event: Event, services: Services, found: Production, begun: halfway.
     if decision.kind != "promote":
         reasons = ("it was made Production before this could be known", *decision.reasons)
         decision = replace(decision, code="begun", reasons=reasons)
-    return _change(event, services, decision, before, told={})
+    return _change(event, services, decision, before, told={}, at=begun.at)
 
 
 def _change(
@@ -199,10 +199,11 @@ def _change(
     before: Production,
     *,
     told: Mapping[str, Any],
+    at: datetime | None = None,
 ) -> Done:
-    """Write it; ``before.version`` is the version that it replaces."""
+    """Write it; ``before.version`` is the version that it replaces, ``at`` None is now."""
     version = decision.candidate.version
     readings = changeover.change(services, before, version, previous=before.version)
     promoted = verdict_event(EventType.PROMOTED, event, services, decision, told)
-    promoted = replace(promoted, before=before.version, after=version)
+    promoted = replace(promoted, before=before.version, after=version, occurred_at=at)
     return Done(events=(promoted,), readings=readings)

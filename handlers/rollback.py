@@ -4,6 +4,7 @@ Runs in the model's lane ``production``: for ``rollback.requested``, and for ``r
 where the policy asks for it.
 """
 
+from datetime import datetime
 from itertools import takewhile
 
 from handlers import changeover, halfway, production
@@ -43,7 +44,7 @@ def _gone(model: ModelRef, services: Services, error: NotFoundError) -> Skipped:
 def _go_back(event: Event, services: Services, model: ModelRef) -> Outcome:
     found = production.read(services, model)
     if begun := halfway.begun(services, found):  # an earlier try wrote Production and no more
-        return _change(event, services, begun.before(found), begun.version)
+        return _change(event, services, begun.before(found), begun.version, at=begun.at)
     if unfit := _why_not_automatic(event, model, services):
         return Skipped(unfit)
     target, reason = _target(event, services, found)
@@ -112,7 +113,7 @@ def _was_changed_since(event: Event, services: Services, found: Production) -> b
     return any(
         change.type != EventType.CHAMPION_CHANGED
         and change.after == found.version
-        and change.recorded_at > event.recorded_at
+        and change.occurred_at > event.recorded_at
         for change in changes
     )
 
@@ -169,8 +170,15 @@ def _is_rejected(version: str, model: ModelRef, services: Services) -> bool:
     return by_policy or version in services.history.rejected_by_person(model)
 
 
-def _change(event: Event, services: Services, before: Production, target: str) -> Done:
-    """Write it; ``before.version`` is the version that is left."""
+def _change(
+    event: Event,
+    services: Services,
+    before: Production,
+    target: str,
+    *,
+    at: datetime | None = None,
+) -> Done:
+    """Write it; ``before.version`` is the version that is left, ``at`` None is now."""
     readings = changeover.change(services, before, target, previous=before.version)
     is_automatic = event.type == EventType.ROLLOUT_FAILED
     reason = event.data.get("reason") or ("a replica refused it" if is_automatic else "")
@@ -190,5 +198,6 @@ def _change(event: Event, services: Services, before: Production, target: str) -
             "policy": services.policy.ref,
             "mode": str(services.mode),
         },
+        occurred_at=at,
     )
     return Done(events=(rolled_back,), readings=readings)
