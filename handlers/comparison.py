@@ -61,6 +61,8 @@ def compare_auc(
         n_pos=n_pos,
         n_neg=n_neg,
     )
+    if base.fewest == 0:
+        return replace(base, problem="all rows have the same label: no comparison")
     if base.fewest < _FEWEST_FOR_VARIANCE:
         return replace(base, problem=f"{n_pos} positive and {n_neg} negative rows: no comparison")
     of_positives, of_negatives = _placements(candidate, is_positive)

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 Method = Literal["delong", "bootstrap"]
 Outcome = Literal["better", "not_better", "inconclusive"]
+MIN_PER_CLASS = 50
+"""Rows of the rarer class: with fewer nobody can tell which of two versions is better."""
 _PLACES = 9
 
 
@@ -63,7 +65,7 @@ def conclude(
     margin: Decimal | float,
     confidence: float,
     max_se: Decimal | float | None = None,
-    min_per_class: int = 50,
+    min_per_class: int = MIN_PER_CLASS,
 ) -> Conclusion:
     """Better, not better, or too little to tell.
 
@@ -126,12 +128,19 @@ def _allowed(margin: Decimal, max_se: Decimal | float | None) -> Decimal | None:
 def _doubts(
     comparison: Comparison, se: Decimal, allowed: Decimal | None, min_per_class: int
 ) -> Iterator[str]:
-    if comparison.fewest < min_per_class:
-        yield f"too few rows to tell: {_counted(comparison)}, needs {min_per_class}"
+    if few := too_few(comparison, min_per_class):
+        yield few
     if allowed is not None and se > allowed:
         yield f"too uncertain to tell: standard error {se}, at most {allowed}"
     if se == 0:
         yield "the standard error is 0 although the two differ: the rows do not tell how certain"
+
+
+def too_few(comparison: Comparison, min_per_class: int = MIN_PER_CLASS) -> str:
+    """Why its rows are too few for any conclusion, in words; empty if they are enough."""
+    if comparison.fewest >= min_per_class:
+        return ""
+    return f"too few rows to tell: {_counted(comparison)}, needs {min_per_class}"
 
 
 def _counted(comparison: Comparison) -> str:

@@ -71,6 +71,8 @@ def _settle(event: Event, services: Services, look: Look, found: Production) -> 
     """Where truth and mirror differ, the one that moved wins, if both agreed before."""
     if not changeover.has_mirror(services) or found.truth == found.mirror:
         return _as_it_stands(event, services, look, found)
+    if event.type == EventType.AUTOMATION_RESUMED and len(found.truth) == 1:
+        return _follow_truth(event, services, look, found)
     before = look.value("", "champion")
     moved = what_moved(event, before, found, services.policy)
     if moved == "neither":
@@ -143,6 +145,14 @@ def _agreed(event: Event, before: str | None) -> bool:
 def _alias_of(event: Event) -> str | None:
     """The alias that moved: MLflow's webhook says ``alias``, a reading says ``key``."""
     return event.data.get("alias") or event.data.get("key")
+
+
+def _follow_truth(event: Event, services: Services, look: Look, found: Production) -> Done:
+    """A pause ended in which one of the two was moved by hand, whichever: the truth decides."""
+    changeover.change(services, found, found.truth[0], previous=None)
+    done = _as_it_stands(event, services, look, production.read(services, found.model))
+    followed = "the mirror follows Production again"
+    return replace(done, note=f"{followed}; {done.note}" if done.note else followed)
 
 
 def _clear_mirror(event: Event, services: Services, look: Look, found: Production) -> Done:

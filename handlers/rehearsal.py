@@ -15,6 +15,7 @@ import pandas as pd
 from handlers.checks.context import Array, Task
 from handlers.checks.suite import Suite, run_suite
 from handlers.comparing import compare, score_not_worse
+from handlers.conclusion import too_few
 from handlers.holdout import NoReferenceError, Rows, find_rows, some_columns
 from handlers.scoring import Scored, examined_of, labels_of, score, suite_of
 from steward.errors import PermanentError
@@ -132,11 +133,13 @@ def _uncompared(policy: Policy, scored: Scored) -> Iterator[str]:
     if when is None or when.compare == "logged":
         return
     with warnings.catch_warnings(action="ignore"):
-        problem = compare(policy, scored, scored, resamples=_FEW_RESAMPLES).problem
-        _, unscored = ({}, {}) if problem else score_not_worse(policy, scored, scored)
-    told = [problem] if problem else [f"{name}: {why}" for name, why in unscored.items()]
-    for text in told:
+        compared = compare(policy, scored, scored, resamples=_FEW_RESAMPLES)
+        _, unscored = ({}, {}) if compared.problem else score_not_worse(policy, scored, scored)
+    told = [f"{name}: {why}" for name, why in unscored.items()]
+    for text in [compared.problem] if compared.problem else told:
         yield f"beside Production every version would be held, as not_comparable: {text}"
+    if not compared.problem and (few := too_few(compared)):
+        yield f"beside Production no version can be told to be better: {few}"
 
 
 def _held(told: str, which: str = "") -> str:

@@ -197,13 +197,17 @@ def labels_of(
 ) -> tuple[Task, Array]:
     """The task and the labels as numbers; a model without known classes is asked by its metric.
 
-    PermanentError: they are none that it can have learnt.
+    PermanentError: no model can have learnt them.
     """
     if classes is None and "regression" in metric_of(policy).tasks:
         return "regression", _numbers(column)
     try:
+        distinct = column.nunique()
+    except TypeError as error:  # lists, which no table of ours holds and a Parquet file can
+        raise PermanentError(f"the labels in {column.name} are no single values") from error
+    try:
         if classes is None:
-            task: Task = "binary" if column.nunique() <= _TWO else "multiclass"
+            task: Task = "binary" if distinct <= _TWO else "multiclass"
             return task, encode_labels(column.tolist(), None)
         task = "binary" if len(classes) == _TWO else "multiclass"
         return task, encode_labels([_as_text(label) for label in column.tolist()], classes)

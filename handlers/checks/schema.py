@@ -19,7 +19,7 @@ Inputs = tuple[Column, ...]
 
 @dataclass(frozen=True, slots=True)
 class SchemaLimits:
-    """Whether a version that callers break on fails; told are its breaks in any case."""
+    """Whether a version that callers break on may pass; told are its breaks in any case."""
 
     is_break_allowed: bool = False
 

@@ -51,6 +51,26 @@ def test_nothing_is_written_where_stage_and_alias_agree():
     assert w.registry.requests == {"model": 1, "versions": 1}
 
 
+@pytest.mark.parametrize("moved", ["truth", "mirror"])
+def test_when_a_pause_ends_the_mirror_follows_the_truth_whichever_was_moved(moved: str):
+    w = two_versions(World())
+    production = "1"
+    if moved == "truth":
+        w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)
+        w.know_champion("2")  # read in the pause, and nothing was written
+        production = "2"
+    else:
+        w.registry.set_alias(MODEL, "champion", "2")
+
+    outcome = w.run(confirm, w.event(EventType.AUTOMATION_RESUMED))
+
+    assert champion_read(outcome) == [production]
+    assert w.stages()[production] == "Production"
+    assert w.aliases()["champion"] == production
+    assert isinstance(outcome, Done)
+    assert outcome.note.startswith("the mirror follows Production again")
+
+
 def test_the_alias_follows_a_stage_moved_by_hand():
     w = two_versions(World())
     w.registry.set_stage(MODEL, "2", "Production", archive_existing=True)

@@ -76,8 +76,19 @@ def test_rows_of_one_label_can_neither_be_measured_nor_compared():
 
     assert found == [
         f"{HELD}: quality.roc_auc: is not defined on these rows: all have the same label",
-        f"{UNCOMPARED}: 0 positive and 600 negative rows: no comparison",
+        f"{UNCOMPARED}: all rows have the same label: no comparison",
     ]
+
+
+def test_rows_with_too_few_of_a_class_to_tell_two_versions_apart_are_told():
+    labels = [1] * 9 + [0] * 31
+
+    (found,) = told(SOUND.head(40).assign(y=labels))
+
+    assert found == (
+        "beside Production no version can be told to be better: too few rows to tell: 9 positive "
+        "and 31 negative, needs 50"
+    )
 
 
 def test_a_metric_of_another_kind_of_model_is_told():
@@ -91,6 +102,7 @@ def test_a_metric_of_another_kind_of_model_is_told():
     [
         ([None] + [0, 1] * 299 + [1], "scoring: 1 of 600 labels are missing"),
         (["no", 1] * 300, "scoring: the labels are of several types"),
+        ([[0], [1]] * 300, "scoring: the labels in y are no single values"),
     ],
 )
 def test_labels_that_no_model_can_have_learnt_are_told(labels: list[Any], says: str):
@@ -130,7 +142,7 @@ def test_sensitive_columns_that_are_missing_are_told():
 def test_groups_of_too_few_rows_are_told():
     fairness = {"attribute": "sex", "equalized_odds_difference_max": 0.1}
 
-    (found,) = told(SOUND.iloc[::11], fairness=fairness)
+    found, _ = told(SOUND.iloc[::11], fairness=fairness)
 
     assert "fairness.sex.equalized_odds_difference: too few rows to compare: " in found
 
