@@ -104,10 +104,16 @@ def _leave(event: Event, services: Services, decision: Decision, found: Producti
     version = decision.candidate.version
     if decision.kind == "nothing":
         return Skipped(decision.reasons[0])
-    if decision.code == OLDER and version in services.history.champions(found.model):
+    if decision.code == OLDER and _is_past(services, found.model, version):
         return Skipped(f"version {version} was Production before version {found.version}")
     kind = EventType.HELD if decision.kind == "hold" else EventType.REJECTED
     return Done(events=(verdict_event(kind, event, services, decision),))
+
+
+def _is_past(services: Services, model: ModelRef, version: str) -> bool:
+    """Whether it was Production, and has a verdict: by hand it may have been before any."""
+    history = services.history
+    return version in history.champions(model) and history.is_decided(model, version)
 
 
 def _ask(event: Event, services: Services, decision: Decision) -> Outcome:

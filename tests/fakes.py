@@ -224,6 +224,10 @@ class FakeHistory:
     def verdict(self, model: ModelRef, version: str) -> Verdict | None:
         return self.verdicts.get((model, version))
 
+    def is_decided(self, model: ModelRef, version: str) -> bool:
+        standing = self.verdict(model, version)
+        return standing is not None and standing.verdict != "waiting"
+
     def under_judgement(self, model: ModelRef) -> frozenset[str]:
         open_ones = {"waiting", "held", "awaiting_approval"}
         return frozenset(

@@ -14,7 +14,7 @@ from steward.journal.champions import champion_changes, numbers, past_champions,
 from steward.journal.claims import Claimed, hold
 from steward.journal.schema import desired, pauses
 from steward.journal.store import Journal, Transaction, retried
-from steward.journal.verdicts import standing_verdict, under_judgement
+from steward.journal.verdicts import is_decided, standing_verdict, under_judgement
 from steward.journal.writing import EventWriter
 from steward.ports import Desired, Verdict
 
@@ -32,6 +32,10 @@ class JournalHistory:
     def verdict(self, model: ModelRef, version: str) -> Verdict | None:
         with self._journal.read() as connection:
             return standing_verdict(connection, model, version)
+
+    def is_decided(self, model: ModelRef, version: str) -> bool:
+        with self._journal.read() as connection:
+            return is_decided(connection, model, version)
 
     def under_judgement(self, model: ModelRef) -> frozenset[str]:
         with self._journal.read() as connection:

@@ -59,6 +59,11 @@ def standing_verdict(connection: Connection, model: ModelRef, version: str) -> V
     )
 
 
+def is_decided(connection: Connection, model: ModelRef, version: str) -> bool:
+    """Whether anything was decided on a version, also where it is being judged again."""
+    return _latest_decision(connection, model, version) is not None
+
+
 def _gone_back_to(connection: Connection, change: Event) -> Verdict | None:
     """Production again by a rollback, whatever was said of the version before."""
     rollback = queries.get_event(connection, change.caused_by or "")

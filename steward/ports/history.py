@@ -47,6 +47,10 @@ class History(Protocol):
         """The standing verdict; None for a version Steward never judged (history)."""
         ...
 
+    def is_decided(self, model: ModelRef, version: str) -> bool:
+        """Whether anything was decided on it yet, by Steward or by who made it Production."""
+        ...
+
     def under_judgement(self, model: ModelRef) -> frozenset[str]:
         """Versions that something may still make Production: waiting, held, awaiting approval."""
         ...

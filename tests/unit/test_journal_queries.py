@@ -217,6 +217,24 @@ def test_what_a_rollback_left_was_production_though_nobody_had_read_it(journal: 
     assert history.champions(FRAUD) == ["1", "2", "1"]
 
 
+def test_a_version_that_is_judged_again_is_decided_all_the_same(
+    journal: Journal, clock: FixedClock
+) -> None:
+    history = history_of(journal)
+    decide(journal, clock, "promotion.held")
+    clock.advance(1)
+    deliveries.record(journal, [version_created("6", at=clock.at, id="d-6")])
+
+    again = NewEvent("model_version.validated", FRAUD, "5")
+    dispatches.record(journal, claimed(journal, dispatched(journal, "work.free")), Done((again,)))
+
+    standing = history.verdict(FRAUD, "5")
+    assert standing is not None
+    assert standing.verdict == "waiting"
+    assert history.is_decided(FRAUD, "5")
+    assert not history.is_decided(FRAUD, "6")
+
+
 def test_what_a_person_made_production_is_theirs_though_a_handler_had_begun_to_follow(
     journal: Journal,
 ) -> None:

@@ -139,6 +139,18 @@ def test_a_past_production_that_a_newer_version_replaced_keeps_its_verdict():
     assert outcome == Skipped("version 1 was Production before version 2")
 
 
+def test_a_past_production_that_nobody_had_judged_is_held():
+    """A person made it Production, and another after it, before Steward came to decide."""
+    w = World()
+    candidate = challenge(w)
+    w.history.past_champions[MODEL] = ["2", "1"]
+    w.registry.set_stage(MODEL, candidate.version, "Production", archive_existing=True)
+
+    event = only_event(run(w, "1"))
+
+    assert (event.type, event.data["code"]) == (EventType.HELD, "older_than_production")
+
+
 def test_a_nan_is_rejected():
     w = World()
     candidate = challenge(w, None)
