@@ -25,6 +25,11 @@ _OVERRIDE = (
 )
 _BY_HAND = "To promote it all the same: steward promote {model} {version}"
 _IN_A_FREEZE = "To promote it in the freeze all the same: steward promote {model} {version}"
+_ALLOW_BREAK = (
+    "Where every caller follows along, the policy can allow it: checks: {schema: {breaking: allow}}"
+)
+_UNPAUSE = "It goes on when the pause ends: steward resume {model} (of everything: steward resume)"
+_BACK = "To go back: steward rollback {model}"
 _BY_CODE: Mapping[str, tuple[str, ...]] = {
     "ambiguous": (_WHICH, _CHANGED),
     "below_margin": (_BETTER, _BY_HAND, _CHANGED),
@@ -47,7 +52,8 @@ _BY_CODE: Mapping[str, tuple[str, ...]] = {
     "rolled_back_from": (_BY_HAND,),
     "older_than_production": (_BY_HAND,),
     "recommend": ("Give it {place} in MLflow, or set `mode: act` in the policy.",),
-    "beats_production": ("To go back: steward rollback {model}",),
+    "beats_production": (_BACK,),
+    "begun": (_BACK,),
 }
 _BY_GATES = frozenset(
     {"incomplete", "gate_failed", "below_minimum", "above_maximum", "metric_invalid"}
@@ -77,17 +83,23 @@ def after(
     if code in _BY_GATES:
         stopped = [gate for gate in gates if gate.status != "pass"]
         return list(_after_gates(stopped, policy, _AGAIN.format(**names)))
-    return [step.format(**names) for step in _BY_CODE.get(code, ())]
+    steps = [step.format(**names) for step in _BY_CODE.get(code, ())]
+    if any((gate.name, gate.status) == ("check schema", "fail") for gate in gates):
+        steps.insert(1, _ALLOW_BREAK)
+    return steps
 
 
 def while_waiting(note: str, model: str, version: str, policy: Policy) -> list[str]:
     """What would end a wait, by what its dispatch notes, and what passes over it.
 
-    Such as ``waiting for tag validated, test_auc until 12:00 UTC`` or ``frozen until ...``.
+    Such as ``waiting for tag validated, test_auc until 12:00 UTC``, ``frozen until ...`` or
+    ``paused by ...``.
     """
     names = {"model": shlex.quote(model), "version": version}
     if note.startswith("frozen until "):
         return [_IN_A_FREEZE.format(**names)]
+    if note.startswith("paused by "):
+        return [_UNPAUSE.format(**names)]
     wanted = note.removeprefix("waiting for ").rpartition(" until ")[0].split(", ")
     tags = [each.removeprefix("tag ") for each in wanted if each.startswith("tag ")]
     return [f"{_set_tag(policy, key)} It is judged as soon as that is seen." for key in tags]

@@ -95,8 +95,8 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
     if event.type == EventType.ROLLOUT_FAILED and found.version != event.data.get("version"):
         return None, f"superseded: Production is version {found.version} by now"
     if wanted is None and _was_changed_since(event, services, found):
-        again = "ask again to go back from it"
-        return None, f"superseded: Production became version {found.version} meanwhile; {again}"
+        made = f"Steward made version {found.version} Production after this was asked for"
+        return None, f"{made}; look, and ask again to go back from it"
     if wanted is not None:
         return _asked_for(str(wanted), services, found)
     passed = _passed_over(services, found)

@@ -66,7 +66,14 @@ def test_a_rejection_by_a_check_promises_no_judgement_by_itself() -> None:
 
     assert not any("judged again." in step for step in steps)
     assert steps[0].startswith("Files of a registered version never change")
-    assert "A changed policy judges nothing again by itself" in steps[1]
+    assert steps[1].endswith("the policy can allow it: checks: {schema: {breaking: allow}}")
+    assert "A changed policy judges nothing again by itself" in steps[2]
+
+
+def test_only_a_schema_that_breaks_can_be_allowed() -> None:
+    steps = told("check_failed", Gate("check quality.auc", "fail", "too low", "check_failed"))
+
+    assert not any("breaking: allow" in step for step in steps)
 
 
 def test_a_number_below_its_minimum_needs_a_better_version() -> None:
@@ -106,6 +113,14 @@ def test_who_waits_in_a_freeze_is_told_how_a_person_passes_it() -> None:
     steps = next_steps.while_waiting(note, "my model", "7", make_policy())
 
     assert steps == ["To promote it in the freeze all the same: steward promote 'my model' 7"]
+
+
+def test_who_waits_in_a_pause_is_told_how_it_ends() -> None:
+    steps = next_steps.while_waiting("paused by ada: audit", "my model", "7", make_policy())
+
+    assert steps == [
+        "It goes on when the pause ends: steward resume 'my model' (of everything: steward resume)"
+    ]
 
 
 def only(outcome: object) -> Event:
