@@ -218,8 +218,8 @@ def test_a_rollback_of_what_steward_has_replaced_meanwhile_is_left_to_the_person
     outcome = w.run(rollback, request)
 
     assert outcome == Skipped(
-        "Steward made version 3 Production after this was asked for; look, and ask again to go back "
-        "from it"
+        "Steward made version 3 Production after this was asked for; look, and ask again to go "
+        "back from it"
     )
     assert w.stages()["3"] == "Production"
     assert only_event(w.run(rollback, asked(w))).after == "2"
