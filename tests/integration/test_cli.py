@@ -342,9 +342,9 @@ def test_where_steward_only_recommends_replicas_are_compared_with_production(her
     text = "version: 1\npolicies: [{name: mine, match: {models: ['*']}, mode: recommend}]\n"
     policies.activate(here.journal, PolicySet.parse(text), file="steward.yaml")
     here.deliver(created("1"))
-    finish(here, "validate", NewEvent(EventType.VALIDATED))
+    finish(here, "validate", NewEvent(EventType.VALIDATED), champion="1")  # a person's
     held = NewEvent(EventType.HELD, data={"policy": "old@0123456789ab", "reasons": ["recommended"]})
-    finish(here, "promote", held, champion="1")
+    finish(here, "promote", held)
     for name, version in (("follows", "1"), ("stays", None)):
         beat = Heartbeat(name, FRAUD, "http://127.0.0.1:1", version, 0, "ready", "b", None, None)
         record_heartbeats(here.journal, [beat])
