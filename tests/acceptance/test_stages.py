@@ -89,14 +89,20 @@ def test_a_version_that_fails_the_gates_of_staging_enters_nothing(stack: Install
     assert "(to enter Staging)" in stack.tags(model, version)["steward.reason"]
 
 
-def test_aliases_moved_by_hand_are_put_back(stack: Installation) -> None:
-    model = "steps-three"
+def champion_and_challenger(stack: Installation, model: str) -> tuple[str, str]:
+    """Two versions: one that is Production, and one that was held beside it."""
     first = stack.register(model, auc=0.8)
     allow(stack, model, first)
     reached(stack, model, first, "promoted")
     second = stack.register(model, auc=0.805)
     reached(stack, model, second, "held")
     becomes(lambda: stack.aliases(model), {"champion": first, "challenger": second})
+    return first, second
+
+
+def test_aliases_moved_by_hand_are_put_back(stack: Installation) -> None:
+    model = "steps-three"
+    first, second = champion_and_challenger(stack, model)
 
     stack.mlflow.set_registered_model_alias(model, "challenger", first)
 
@@ -107,12 +113,7 @@ def test_what_was_moved_during_a_pause_is_put_back_when_the_model_is_resumed(
     stack: Installation,
 ) -> None:
     model = "steps-five"
-    first = stack.register(model, auc=0.8)
-    allow(stack, model, first)
-    reached(stack, model, first, "promoted")
-    second = stack.register(model, auc=0.805)
-    reached(stack, model, second, "held")
-    becomes(lambda: stack.aliases(model), {"champion": first, "challenger": second})
+    first, second = champion_and_challenger(stack, model)
     stack.cli("pause", model, "--reason", "a look")
     stack.mlflow.set_registered_model_alias(model, "challenger", first)
     eventually(lambda: is_looked_at(stack, model, "challenger", first), WITHIN)

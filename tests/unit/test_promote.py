@@ -434,14 +434,7 @@ def test_a_promotion_by_another_is_not_told_twice_where_it_stands():
 def stopped_halfway(w: World) -> Event:
     """A promotion of version 2 that met a failure after its first write."""
     event = w.event(EventType.VALIDATED, challenge(w).version)
-
-    def fail(_method: str) -> None:
-        raise TransientError("the registry answers 503")
-
-    w.registry.after = fail
-    with pytest.raises(TransientError, match="503"):
-        w.run(promote, event)
-    w.registry.after = None
+    w.stop_halfway(promote, event)
     return event
 
 

@@ -313,14 +313,7 @@ def test_a_pause_holds_back_automatic_rollbacks():
 def test_what_stopped_halfway_is_finished_in_a_pause():
     w = three_champions(World(AUTOMATIC))
     event = failed(w)
-
-    def fail(_method: str) -> None:
-        raise TransientError("the registry answers 503")
-
-    w.registry.after = fail
-    with pytest.raises(TransientError, match="503"):
-        w.run(rollback, event)
-    w.registry.after = None
+    w.stop_halfway(rollback, event)
     w.history.pauses[MODEL] = "paused by ada: audit"
 
     assert only_event(w.run(rollback, event)).after == "2"

@@ -1,8 +1,10 @@
 """One model in a fake registry, with a policy, replicas and a journal: what handlers are run in."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from steward.errors import TransientError
 from steward.events import Event, EventType, ModelRef, uuid7
 from steward.policy import ChannelSpec, Mode, Policy
 from steward.ports import Handler, Outcome, Services, VersionInfo, Work
@@ -102,6 +104,17 @@ class World:
         outcome = handler(event, self.services)
         self.ledger.end()
         return outcome
+
+    def stop_halfway(self, handler: Handler, event: Event) -> None:
+        """A try of a handler that meets a failing registry after its first write."""
+
+        def fail(_method: str) -> None:
+            raise TransientError("the registry answers 503")
+
+        self.registry.after = fail
+        with suppress(TransientError):
+            self.run(handler, event)
+        self.registry.after = None
 
     def stages(self) -> dict[str, str]:
         """Stage by version, where it has one."""
