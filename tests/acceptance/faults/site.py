@@ -218,7 +218,10 @@ class Site:
 
     @staticmethod
     def _was_armed(child: Child) -> bool:
-        return bool(psutil.Process(child.pid).environ().get(VARIABLE))
+        try:
+            return bool(psutil.Process(child.pid).environ().get(VARIABLE))
+        except psutil.NoSuchProcess:  # it killed itself just now
+            return True
 
     def workers_beneath(self, name: str) -> list[int]:
         """The process ids of a role's children (the forks of the validation worker)."""
