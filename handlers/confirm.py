@@ -150,9 +150,7 @@ def _alias_of(event: Event) -> str | None:
 def _follow_truth(event: Event, services: Services, look: Look, found: Production) -> Done:
     """A pause ended in which one of the two was moved by hand, whichever: the truth decides."""
     changeover.change(services, found, found.truth[0], previous=None)
-    done = _as_it_stands(event, services, look, production.read(services, found.model))
-    followed = "the mirror follows Production again"
-    return replace(done, note=f"{followed}; {done.note}" if done.note else followed)
+    return _read_again(event, services, look, found, "the mirror follows Production again")
 
 
 def _clear_mirror(event: Event, services: Services, look: Look, found: Production) -> Done:
@@ -166,9 +164,13 @@ def _clear_mirror(event: Event, services: Services, look: Look, found: Productio
         services.ledger.intend(archived)
         for version in found.mirror:
             services.registry.set_stage(model, version, "Archived", archive_existing=False)
-    done = _as_it_stands(event, services, look, production.read(services, model))
-    emptied = "Production was emptied by hand"
-    return replace(done, note=f"{emptied}; {done.note}" if done.note else emptied)
+    return _read_again(event, services, look, found, "Production was emptied by hand")
+
+
+def _read_again(event: Event, services: Services, look: Look, found: Production, note: str) -> Done:
+    """Production as it is after the mirror was written; ``note`` says why it was."""
+    done = _as_it_stands(event, services, look, production.read(services, found.model))
+    return replace(done, note=f"{note}; {done.note}" if done.note else note)
 
 
 def _champion(look: Look, found: Production) -> Reading:

@@ -7,8 +7,7 @@ its lane is done, so that only people and other programs can have changed Produc
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handlers.production import Production
-from steward.events import EventType
+from handlers.production import Production, made_since
 from steward.policy import PREVIOUS_ALIAS
 from steward.ports import Intent, Services
 
@@ -34,16 +33,10 @@ def begun(services: Services, found: Production) -> Begun | None:
     for intent, at in reversed(intended):
         version = _made_production(services, intent)
         if version is not None and found.truth == (version,):
-            is_of_another = _was_told(services, found, version, at)
+            # What died here can be replayed, and another dispatch may have made it by then.
+            is_of_another = any(made_since(services, found.model, version, at))
             return None if is_of_another else Begun(version, previous.get(at), at)
     return None
-
-
-def _was_told(services: Services, found: Production, version: str, since: datetime) -> bool:
-    """Whether another dispatch says that it made it Production: what died here can be replayed."""
-    changes = services.history.changes(found.model, since=since)
-    made = (EventType.PROMOTED, EventType.ROLLED_BACK)
-    return any(change.type in made and change.after == version for change in changes)
 
 
 def _made_production(services: Services, intent: Intent) -> str | None:

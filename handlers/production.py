@@ -4,10 +4,11 @@ Called by ``promote``, ``rollback`` and ``confirm``; a poller or a back-test, wh
 registry's answer already, uses :func:`found_in`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from steward.events import ModelRef
+from steward.events import Event, EventType, ModelRef
 from steward.policy import LOOKS_LIKE_PRODUCTION, Policy
 from steward.ports import ModelInfo, Services, VersionInfo
 
@@ -37,6 +38,15 @@ def read(services: Services, model: ModelRef) -> Production:
     """Ask the registry, in two requests. NotFoundError when the model is gone."""
     info = services.registry.model(model)
     return found_in(info, services.registry.versions(model), services.policy)
+
+
+def made_since(
+    services: Services, model: ModelRef, version: str, since: datetime
+) -> Iterator[Event]:
+    """The promotions and rollbacks that made a version Production and were recorded since."""
+    for change in services.history.changes(model, since=since):
+        if change.type != EventType.CHAMPION_CHANGED and change.after == version:
+            yield change
 
 
 def found_in(info: ModelInfo, versions: Iterable[VersionInfo], policy: Policy) -> Production:

@@ -32,11 +32,14 @@ def promote(event: Event, services: Services) -> Outcome:
     model, version = event.model, event.version
     if model is None or version is None:
         return Skipped("the event names no version")
-    if not services.ledger.begun() and (paused := _paused(model, services)):
+    paused = _paused(model, services)
+    if paused and not services.ledger.begun():
         return paused
     try:
         # Production may change while the replicas prepare: judged anew once, here and now.
-        outcome = _judge(event, model, version, services) or _judge(event, model, version, services)
+        outcome = _judge(event, model, version, services, paused) or _judge(
+            event, model, version, services, paused
+        )
     except NotFoundError as error:
         return _gone(model, version, services, error)
     if outcome is None:
@@ -69,14 +72,16 @@ def _rejected_since(event: Event, model: ModelRef, version: str, services: Servi
     return "rejected since" if standing.at > event.recorded_at else None
 
 
-def _judge(event: Event, model: ModelRef, version: str, services: Services) -> Outcome | None:
+def _judge(
+    event: Event, model: ModelRef, version: str, services: Services, paused: Wait | None
+) -> Outcome | None:
     """Decide and act; None when Production changed in between."""
     found = production.read(services, model)
     if version not in found.versions:
         return Skipped("the version was deleted")
-    if begun := halfway.begun(services, found):
+    if found.truth == (version,) and (begun := halfway.begun(services, found)):
         return _finish(event, services, found, begun)
-    if paused := _paused(model, services):
+    if paused:
         return paused
     if rejected := _rejected_since(event, model, version, services):
         return Skipped(rejected)

@@ -109,13 +109,11 @@ def _target(event: Event, services: Services, found: Production) -> tuple[str | 
 
 def _was_changed_since(event: Event, services: Services, found: Production) -> bool:
     """Whether Steward made Production what it is only after this was asked for."""
-    changes = services.history.changes(found.model, since=event.recorded_at)
-    return any(
-        change.type != EventType.CHAMPION_CHANGED
-        and change.after == found.version
-        and change.occurred_at > event.recorded_at
-        for change in changes
-    )
+    if found.version is None:
+        return False
+    asked_at = event.recorded_at
+    made = production.made_since(services, found.model, found.version, asked_at)
+    return any(change.occurred_at > asked_at for change in made)
 
 
 def _passed_over(services: Services, found: Production) -> dict[str, str]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from tests.acceptance.faults.people import (
 )
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
-from tests.servers import MlflowServer
+from tests.servers import MlflowServer, beside
 
 PLAIN = tuple(f"storm-{number}" for number in range(4))
 MODELS = (*PLAIN, *OPERATED)
@@ -94,7 +95,7 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
-        stack.enter_context(_supervised(harm))
+        stack.enter_context(beside(partial(_supervise, harm)))
         summary.replayed = _settle(site)
         summary.drained_in_seconds = time.monotonic() - began
         _count(site, scientists.registered, summary)
@@ -121,22 +122,10 @@ def _inflict(harm: Harm, summary: Summary, seconds: float) -> None:
     harm.end_all()
 
 
-@contextmanager
-def _supervised(harm: Harm) -> Iterator[None]:
+def _supervise(harm: Harm, done: threading.Event) -> None:
     """Start again what ends while the rest is worked off: a worker that lost the broker does."""
-    done = threading.Event()
-
-    def supervise() -> None:
-        while not done.wait(0.3):
-            harm.restart_dead()
-
-    thread = threading.Thread(target=supervise, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join(30)
+    while not done.wait(0.3):
+        harm.restart_dead()
 
 
 def _settle(site: Site) -> int:
