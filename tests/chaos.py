@@ -8,6 +8,7 @@ after the request was carried out (the ambiguous write).
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -24,21 +25,28 @@ class _Pair:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    thawed: asyncio.Event
+    thawed: asyncio.Event = field(default_factory=asyncio.Event)
     swallows: bool = False
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
 
 class ChaosProxy:
-    """Forwards a free loopback port to ``host:port``; ``running()`` serves in its own thread."""
+    """Forwards a free loopback port to ``host:port``; ``running()`` serves in its own thread.
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
-        self.target = (host, port)
+    With ``tls`` it speaks TLS to its clients, and to the server none.
+    """
+
+    def __init__(
+        self, port: int, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.target, self.tls = (host, port), tls
         self.port = 0
         self.accepted = 0
         self.swallowed = 0
         self._loop = asyncio.new_event_loop()
         self._pairs: set[_Pair] = set()
+        self._transports: list[asyncio.WriteTransport] = []
+        self._serving: set[asyncio.Task[None]] = set()
         self._refuses = False
         self._freezes_new = False
         self._delay_seconds = 0.0
@@ -92,11 +100,10 @@ class ChaosProxy:
         try:
             yield self
         finally:
-            self._do(self._cut)
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(5)
             server.close()
-            self._loop.run_until_complete(_end_tasks())
+            self._loop.run_until_complete(self._leave_nothing())
             self._loop.close()
 
     # -- inside the loop --------------------------------------------------------------------------
@@ -139,30 +146,53 @@ class ChaosProxy:
         for task in pair.tasks:
             task.cancel()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection; no coroutine, so that none is forgotten that never began to run."""
         self.accepted += 1
-        if self._refuses:
-            _reset(writer)
-            return
+        self._transports.append(writer.transport)
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            if self._refuses:
+                _reset(writer)
+                return
+            if self.tls:
+                await writer.start_tls(self.tls)
             server_reader, server_writer = await asyncio.open_connection(*self.target)
+            self._transports.append(server_writer.transport)
+            await self._forward(_Pair(writer, server_writer), reader, server_reader)
+            server_writer.transport.close()
         except OSError:
             _reset(writer)
-            return
-        thawed = asyncio.Event()
+        writer.transport.close()
+
+    async def _forward(
+        self, pair: _Pair, reader: asyncio.StreamReader, server_reader: asyncio.StreamReader
+    ) -> None:
         if not self._freezes_new:
-            thawed.set()
-        pair = _Pair(writer, server_writer, thawed)
+            pair.thawed.set()
         self._pairs.add(pair)
         pair.tasks = [
-            asyncio.create_task(self._pump(pair, reader, server_writer, is_request=True)),
-            asyncio.create_task(self._pump(pair, server_reader, writer, is_request=False)),
+            asyncio.create_task(self._pump(pair, reader, pair.server, is_request=True)),
+            asyncio.create_task(self._pump(pair, server_reader, pair.client, is_request=False)),
         ]
         await asyncio.wait(pair.tasks)
         self._pairs.discard(pair)
-        for each in (writer, server_writer):
-            with contextlib.suppress(OSError):
-                each.close()
+
+    async def _leave_nothing(self) -> None:
+        """Close every connection, in whatever state it is."""
+        self._cut()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for transport in self._transports:
+            transport.abort()
+        for _ in range(3):  # a transport closes its socket in a later round of the loop
+            await asyncio.sleep(0)
 
     async def _pump(
         self,
@@ -199,10 +229,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-async def _end_tasks() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)

@@ -1,12 +1,10 @@
 """TLS to either broker: the certificate is checked, and its name; hints go through."""
 
-import asyncio
 import ipaddress
 import ssl
-import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from steward.broker import Hinter, celery_app
 from steward.ports import Hint
+from tests.chaos import ChaosProxy
 from tests.integration.broker_support import Broker, broker, empty
 from tests.rabbit import RabbitServer
 
@@ -68,32 +67,8 @@ def tls_before(port: int, who: Identity) -> Iterator[int]:
     """Ends TLS before a broker that speaks none itself; the port to connect to."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(who.certificate, who.key)
-    loop = asyncio.new_event_loop()
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        behind, ahead = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, ahead), pump(behind, writer))
-
-    server = loop.run_until_complete(asyncio.start_server(accept, "127.0.0.1", 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
+    with ChaosProxy(port, tls=context).running() as proxy:
+        yield proxy.port
 
 
 def send(broker: Broker, port: int, options: str) -> tuple[float, float]:
