@@ -14,6 +14,7 @@ from steward.cli.api_client import Api, Document, connect, path_of
 from steward.cli.durations import moment
 from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import get_model
+from steward.cli.pauses import paused_told
 from steward.cli.replicas import print_replicas
 from steward.cli.sections import print_sections, print_then
 from steward.cli.timeline import attempt_told, dispatch_name
@@ -98,6 +99,7 @@ def _print_standing(found: Document, account: Message | None) -> None:
             ("Verdict", f"{verdict['verdict']}{at}{by}"),
             *[("Because", reason) for reason in verdict["reasons"]],
             *(account.facts if account else ()),
+            ("Paused", paused_told(now["paused"])),
             ("Policy", policy_told(now["policy"])),
         ]
     )

@@ -6,6 +6,7 @@ import typer
 
 from steward.cli import options, tables
 from steward.cli.api_client import connect
+from steward.cli.pauses import pause_told
 
 
 def health(ctx: typer.Context, *, as_json: options.Json = False) -> None:
@@ -36,6 +37,8 @@ def health(ctx: typer.Context, *, as_json: options.Json = False) -> None:
             f"{_count(found['expired_leases'], 'lease')} expired, "
             f"{_count(found['seen_by_poll_alone'], 'event')} seen by the poll alone."
         )
+        for pause in found["paused"] or ():
+            tables.say(f"Paused: {pause_told(pause)}.")
         if found["processes"]:
             columns = ("process", "role", "queue", "last sign", "canary", "clock")
             tables.table(columns, [_process(each) for each in found["processes"]])

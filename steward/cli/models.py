@@ -8,6 +8,7 @@ from steward.cli import options, tables
 from steward.cli.api_client import connect
 from steward.cli.governing import policy_told, reloads_nothing, replicas_follow
 from steward.cli.lookup import PAGE, get_model
+from steward.cli.pauses import paused_told
 from steward.cli.replicas import print_replicas
 from steward.cli.versions import versions
 
@@ -74,7 +75,7 @@ def show(
 
 def _print_model(found: dict[str, Any]) -> None:
     typer.secho(tables.clean(found["name"]), bold=True)
-    paused, desired = found["paused"], found["desired"]
+    desired = found["desired"]
     tables.facts(
         [
             ("Production", production_told(found, prefix="version ") or "none"),
@@ -83,7 +84,7 @@ def _print_model(found: dict[str, Any]) -> None:
             ("description", found["description"]),
             ("tags", found["tags"]),
             ("deleted", tables.when(found["deleted_at"]) if found["deleted_at"] else None),
-            ("automation", f"paused by {paused['by']}: {paused['reason']}" if paused else "runs"),
+            ("automation", f"paused {told}" if (told := paused_told(found["paused"])) else "runs"),
             ("policy", policy_told(found["policy"])),
         ]
     )

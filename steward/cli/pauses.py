@@ -50,14 +50,14 @@ def resume(
         return
     typer.echo(f"Resumed {model or 'everything'}. What waited is taken up now.")
     for each in left:
-        tables.say(f"Still paused: {_pause(each)}.")
+        tables.say(f"Still paused: {pause_told(each)}.")
 
 
 def _resume(api: Api, model: str | None, reason: str, place: dict[str, str]) -> Document:
     try:
         return _tell(api, "resume", model, reason, place)
     except RefusedError as error:
-        left = "; ".join(_pause(each) for each in api.get("/pauses")["items"])
+        left = "; ".join(pause_told(each) for each in api.get("/pauses")["items"])
         raise RefusedError(
             f"{model or 'Everything'} is not paused by itself. "
             + (f"In force: {left}." if left else "Nothing is paused.")
@@ -77,6 +77,12 @@ def _place(registry: str | None, workspace: str | None) -> dict[str, str]:
     return {key: value for key, value in place.items() if value is not None}
 
 
-def _pause(each: Document) -> str:
+def paused_told(paused: Document | None) -> str | None:
+    """Whose pause covers a model, for an account of it."""
+    return f"by {paused['by']}: {paused['reason']}" if paused else None
+
+
+def pause_told(each: Document) -> str:
+    """What is paused, by whom, since when and why."""
     scope = each["scope"].split("/", 2)[-1]  # registry/workspace/model, or "everything"
     return f"{scope}, by {each['actor']} {tables.ago(each['since'])}: {each['reason']}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from steward.cli.policy_rows import unopened
 from steward.cli.policy_warnings import Opens, warnings
 from steward.errors import ConfigurationError, JournalUnavailableError
 from steward.events import ModelRef
@@ -74,6 +75,9 @@ def check(
         for label, text in describe(policy, Mode.lowest(policy.mode, settings.mode)):
             typer.echo(f"  {label:<10}  {text}")
     typer.echo("\nA model that no policy governs is observed.")
+    if opened is None:
+        for line in unopened(policies.policies):
+            typer.echo(line)
     opens: Opens = "files" if opened is None else "everything" if opened else "nothing"
     for warning in warnings(policies, settings, opens=opens):
         typer.echo(f"Warning: {warning}", err=True)

@@ -22,6 +22,16 @@ def local_file(address: str) -> Path | None:
     return None if parts.scheme else Path(address)
 
 
+def unopened(policies: Iterable[Policy]) -> Iterator[str]:
+    """What was not looked into, for it is in a store: each policy's rows, in a sentence."""
+    for policy in policies:
+        rules = policy.checks.holdout if policy.checks else None
+        asked = (rules.uri, rules.reference) if rules else ()
+        far = [address for address in asked if address and local_file(address) is None]
+        if far:
+            yield f"Not looked into: {' and '.join(far)} of policy '{policy.name}'; --open does."
+
+
 def row_warnings(policy: Policy, settings: Settings, *, opens_stores: bool) -> Iterator[str]:
     """Each in a sentence; of files on this machine, and of stores where they are to be opened."""
     rules = policy.checks.holdout if policy.checks else None

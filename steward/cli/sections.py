@@ -122,7 +122,8 @@ def _promoted(row: Document | None) -> Iterator[Fact]:
     if row is None:
         return
     instead = f" instead of version {row['instead_of']}" if row["instead_of"] else ""
-    yield "Promoted", f"{_iso(row['at'])}{instead}, by {row['by']}"
+    asked = f", as {row['asked_by']} asked" if row["asked_by"] else ""
+    yield "Promoted", f"{_iso(row['at'])}{instead}, by {row['by']}{asked}"
     for each in row["wrote"]:
         state = "" if each["state"] == "done" else f" ({each['state']})"
         value = "removed" if each["value"] is None else each["value"]

@@ -52,6 +52,18 @@ def test_a_version_that_waits_for_a_tag_is_explained_with_the_tag_to_set(here: R
     assert "Wait: steward wait fraud 1" in todo
 
 
+def test_a_pause_is_told_with_each_version_and_in_health(here: Receiver) -> None:
+    here.deliver(created("1"))
+    assert "Paused" not in run("explain", "fraud", "1").out
+    assert "Paused" not in run("health").out
+
+    assert run("pause", "fraud", "--reason", "we look at it").code == 0
+
+    assert "Paused   by ada: we look at it" in run("explain", "fraud", "1").out
+    assert "Paused: fraud, by ada" in run("health").out
+    assert run("health", "--json").json["paused"][0]["reason"] == "we look at it"
+
+
 def test_a_version_in_a_freeze_is_explained_with_what_passes_it(here: Receiver) -> None:
     note = "frozen until 2026-12-01 00:00 UTC; would be promoted: it is better"
     here.deliver(created("1"))

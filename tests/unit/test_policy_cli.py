@@ -273,6 +273,9 @@ def test_check_opens_a_store_only_where_it_is_asked_to(monkeypatch: pytest.Monke
     checks = "{holdout: {uri: 'runs:/r1/holdout/rows.parquet', label: y, metric: auc}}"
 
     assert warned(checks=checks) == ""
+    address = "runs:/r1/holdout/rows.parquet"
+    assert f"Not looked into: {address} of policy 'p'; --open does." in run("check").stdout
+    assert "Not looked into" not in run("check", "--no-open").stdout
     assert run("check", "--open").stderr.startswith(
         "Warning: policy 'p': its rows cannot be looked at from here: MLFLOW_TRACKING_URI is not"
     )

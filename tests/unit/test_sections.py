@@ -136,6 +136,18 @@ def test_a_change_of_production_without_our_decision_is_a_persons():
     assert by(promoted, by_hand) == by(by_hand) == "a person, in the registry"
 
 
+def test_a_promotion_that_a_person_asked_for_names_that_person():
+    asked = event(EventType.PROMOTION_REQUESTED, at=1, data={"actor": "ada"})
+    promoted = event(EventType.PROMOTED, at=2, caused_by=asked.id)
+    changed = event(EventType.CHAMPION_CHANGED, at=2, after="7", before="6", caused_by=asked.id)
+
+    def asked_by(*events: Event) -> object:
+        return sections_of("7", events, [])["promoted"]["asked_by"]
+
+    assert asked_by(asked, promoted, changed) == "ada"
+    assert asked_by(promoted, changed) is None
+
+
 def test_a_version_that_was_replaced_says_when_and_by_what_and_cannot_be_undone():
     became = event(EventType.CHAMPION_CHANGED, at=1, after="7", before="6")
     left = event(EventType.CHAMPION_CHANGED, "8", at=9, after="8", before="7")

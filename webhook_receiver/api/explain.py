@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from handlers import next_steps
 from steward.events import Event, EventType
-from steward.journal import catalog, crowding, past, queries, verdicts
+from steward.journal import catalog, crowding, history, past, queries, verdicts
 from steward.journal.catalog import KnownModel
 from steward.journal.facets import STAGE
 from steward.journal.past import Snapshot
@@ -20,6 +20,7 @@ from webhook_receiver.api.explained import EXPLAINED
 from webhook_receiver.api.models import (
     ThisPlace,
     find_model,
+    paused_of,
     policy_of,
     unknown_version,
     verdict_of,
@@ -98,6 +99,7 @@ def _now(room: Room, connection: Snapshot, known: KnownModel, version: str) -> d
         "production": known.production,
         "several_in_production": crowding.crowds(connection, [known]).get(known.id, []),
         "is_production": known.production == version,
+        "paused": paused_of(history.pause_of(connection, known.model)),
         "verdict": verdict_of(verdict),
         "next": _next(known, version, verdict, policy),
         "policy": policy_of(room, policy),

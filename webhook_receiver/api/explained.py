@@ -72,6 +72,7 @@ EXPLAINED: dict[str, Any] = {
     "now": {
         "production": "6",
         "several_in_production": [],
+        "paused": None,
         "verdict": EXAMPLE_VERDICT,
         "next": [],
         "policy": EXAMPLE_POLICY,

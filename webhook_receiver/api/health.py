@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from steward.errors import JournalUnavailableError
-from steward.journal import vitals
+from steward.journal import commands, vitals
 from steward.journal.processes import Process
 from steward.journal.vitals import Vitals
 from webhook_receiver.api import findings
@@ -35,6 +35,14 @@ router = APIRouter(prefix="/api/v1", tags=["status"])
             "redelivered_hints": 3,
             "expired_leases": 0,
             "seen_by_poll_alone": 1,
+            "paused": [
+                {
+                    "scope": "everything",
+                    "reason": "incident 42",
+                    "actor": "ada",
+                    "since": "2026-03-01T12:00:00+00:00",
+                }
+            ],
             "processes": [
                 {
                     "name": "worker@host:4711",
@@ -54,7 +62,7 @@ def show_health(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
     """Always answered with 200: `/readyz` is for load balancers.
 
     `status` is ok, degraded (events are taken, but something is late or away) or failing (the
-    journal takes no write).
+    journal takes no write). A pause is no problem, and is told in `paused`.
     """
     found: Vitals | None = None
     parts = {"journal": findings.of_journal(is_writable=room.journal.is_writable())}
@@ -81,6 +89,7 @@ def show_health(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
         "redelivered_hints": found.counters["redelivered_hints"] if found else None,
         "expired_leases": found.counters["expired_leases"] if found else None,
         "seen_by_poll_alone": sum(found.seen_by_poll.values()) if found else None,
+        "paused": commands.paused_scopes(room.journal) if found else None,
         "processes": [_process(found, each) for each in found.living_processes] if found else [],
     }
 

@@ -225,6 +225,11 @@ def aliases_of(known: KnownModel, version: str) -> list[str]:
     return [alias for alias, meant in known.of_kind("alias").items() if str(meant) == version]
 
 
+def paused_of(pause: Any) -> dict[str, Any] | None:
+    """Who paused what covers a model, and why; None while nothing does."""
+    return {"by": pause.actor, "reason": pause.reason} if pause else None
+
+
 def _model(known: KnownModel, pause: Any, crowded: Mapping[int, list[str]]) -> dict[str, Any]:
     """``several_in_production``: the versions, where two or more are and only one can be."""
     return {
@@ -236,7 +241,7 @@ def _model(known: KnownModel, pause: Any, crowded: Mapping[int, list[str]]) -> d
         "aliases": known.of_kind("alias"),
         "tags": known.of_kind("tag"),
         "description": known.facets.get(DESCRIPTION) or "",
-        "paused": {"by": pause.actor, "reason": pause.reason} if pause else None,
+        "paused": paused_of(pause),
         "created_at": known.created_at,
         "first_seen_at": known.first_seen_at,
         "deleted_at": known.deleted_at,

@@ -26,6 +26,7 @@ def promoted(version: str, events: Sequence[Event], steps: Sequence[Step]) -> di
         "at": newest.occurred_at,
         "instead_of": None if newest.before is None else str(newest.before),
         "by": "steward" if decision else "a person, in the registry",
+        "asked_by": _who_asked(decision, events) if decision else None,
         "wrote": [
             {"what": e["what"], "value": e["value"], "state": e["state"]}
             for e in effects
@@ -44,6 +45,17 @@ def _decision_behind(changed: Event, events: Sequence[Event]) -> Event | None:
         if changed.caused_by is not None and changed.caused_by in (event.id, event.caused_by):
             return event
     return None
+
+
+def _who_asked(decision: Event, events: Sequence[Event]) -> str | None:
+    """The person whose request was carried out; None where automation decided."""
+    by_id = {event.id: event for event in events}
+    asked = by_id.get(decision.caused_by or "")
+    is_request = asked and asked.type in (
+        EventType.PROMOTION_REQUESTED,
+        EventType.ROLLBACK_REQUESTED,
+    )
+    return str(asked.data.get("actor") or "somebody") if asked and is_request else None
 
 
 def undo(version: str, events: Sequence[Event]) -> list[str]:
