@@ -6,6 +6,7 @@ the kernel when the test process dies, and are ended by their own pid.
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -35,19 +37,42 @@ _DIE_WITH_PARENT = (
     "ctypes.CDLL(None).prctl(1,signal.SIGTERM) if sys.platform=='linux' else None;"
     "os.execvp(sys.argv[1],sys.argv[1:])"
 )
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
+"""Starts every child: the kernel tells it of the death of a thread, and this one outlives tests."""
 
 FORGETFUL = httpx.Limits(keepalive_expiry=1)
 """For a client of servers that close a connection after 5 idle seconds, as httpx itself would: a
 request then meets no connection that is closed at the same moment."""
+PATIENCE = 3.0
+"""A wait for what will come may take so many times what it should: machines of CI are slow, and
+nothing is lost by it where it does come."""
+_BELOW_THE_KERNELS = range(15_000, 32_000)
+_DRAW = random.SystemRandom()
+_GIVEN: set[int] = set()
 T = TypeVar("T")
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
+def free_port(*, in_a_row: int = 1) -> int:
+    """A TCP port of the loopback interface that is nobody's: the first of so many.
+
+    Nor will it be: none is given twice, and the kernel gives none of these to who asks for any
+    port, also while what listens there is down for a while.
+    """
+    while True:
+        first = _DRAW.randrange(_BELOW_THE_KERNELS.start, _BELOW_THE_KERNELS.stop - in_a_row)
+        row = range(first, first + max(in_a_row, 1))
+        if _GIVEN.isdisjoint(row) and all(map(_is_free, row)):
+            _GIVEN.update(row)
+            return first
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def eventually(
@@ -55,9 +80,12 @@ def eventually(
 ) -> T:
     """Call ``predicate`` until it answers something true, and return that.
 
+    What must not take longer is measured by the test: this is patient with a slow machine.
+
     Raises:
-        AssertionError: when it did not within ``timeout_seconds``, with its last answer.
+        AssertionError: when it did not within ``timeout_seconds`` and more, with its last answer.
     """
+    timeout_seconds *= PATIENCE
     deadline = time.monotonic() + timeout_seconds
     while not (answer := predicate()):
         if time.monotonic() > deadline:
@@ -95,7 +123,8 @@ class Child:
     ) -> None:
         self.log = log
         self._output = log.open("ab")
-        self._process = subprocess.Popen(
+        self._process = _STARTER.submit(
+            subprocess.Popen,
             [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *map(str, command)],
             env={**({} if is_whole else os.environ), **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -103,7 +132,7 @@ class Child:
             stderr=subprocess.STDOUT,
             cwd=log.parent,
             start_new_session=True,
-        )
+        ).result()
         self.pid = self._process.pid
 
     def is_alive(self) -> bool:

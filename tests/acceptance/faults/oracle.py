@@ -69,13 +69,15 @@ class RegistryWitness:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        with self._capture.running():
-            yield self
-        # What is under way ends first: it may open a connection, which nobody would close.
-        with self._lock:
-            self._is_over = True
-        eventually(lambda: self._under_way == 0, 120)
-        self._client.close()
+        try:
+            with self._capture.running():
+                yield self
+        finally:
+            # What is under way ends first: it may open a connection, which nobody would close.
+            with self._lock:
+                self._is_over = True
+            eventually(lambda: self._under_way == 0, 120)
+            self._client.close()
 
     def _forward(self, request: CapturedRequest) -> Answer:
         return self.fails(request) or self.carry_out(request)
@@ -144,6 +146,8 @@ class FakeReplica:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.is_beating = True
+        self.is_told_by_beats = True
+        """Whether it does what the answer to a heartbeat desires, as good replicas do."""
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -155,7 +159,7 @@ class FakeReplica:
                 yield self
             finally:
                 self._stop.set()
-                thread.join(5)
+                thread.join(30)
                 self.beat("stopping")
 
     def beat(self, state: str = "ready") -> bool:
@@ -179,7 +183,7 @@ class FakeReplica:
             return False
         desired = answer.json().get("desired") if answer.is_success else None
         is_news = desired and desired["version"] and desired["generation"] > self.generation
-        if is_news and self.answers("reload", desired) is None:
+        if is_news and self.is_told_by_beats and self.answers("reload", desired) is None:
             self._serve(desired["version"], desired["generation"])
         return answer.is_success
 
