@@ -17,7 +17,7 @@ from steward.journal.store import Journal
 from steward.ports import Hint
 from steward.settings import Settings
 from tests.deliveries import SECRET, signed
-from tests.servers import eventually
+from tests.servers import FORGETFUL, eventually
 from webhook_receiver.app import create_app, house_routing
 
 
@@ -36,10 +36,10 @@ class Receiver:
 
     def start(self) -> "Receiver":
         self._thread.start()
-        eventually(lambda: self._server.started)
+        eventually(lambda: self._server.started, 30)
         host, port = self._server.servers[0].sockets[0].getsockname()[:2]
         self.url = f"http://{host}:{port}"
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self.client = httpx.Client(base_url=self.url, timeout=20, limits=FORGETFUL)
         return self
 
     def stop(self) -> None:

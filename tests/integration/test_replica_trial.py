@@ -160,7 +160,7 @@ def test_what_a_version_started_ends_with_a_trial_that_hangs(tmp_path: Path) -> 
         os.kill(os.getppid(), signal.SIGSTOP)
         signal.pause()
 
-    trial = Trial(seconds=1, start_seconds=START_SECONDS)
+    trial = Trial(seconds=4, start_seconds=START_SECONDS)  # in which it comes to stop the trial
 
     with pytest.raises(TransientError, match="hangs"):
         trial.load("1", save(tmp_path, load))
