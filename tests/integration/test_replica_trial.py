@@ -39,8 +39,9 @@ def save(directory: Path, load: Callable[[], Any]) -> Path:
     return directory / "model"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trial() -> Iterator[Trial]:
+    """One for all whose versions do it no harm: its start takes longer than they do."""
     trial = Trial(seconds=LIMIT_SECONDS, start_seconds=START_SECONDS)
     yield trial
     trial.close()
