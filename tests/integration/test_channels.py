@@ -1,8 +1,10 @@
 """Every channel against a real server: what arrives, and what each failure is taken for."""
 
 import datetime as dt
+import gc
 import json
 import logging
+import smtplib
 import socket
 import ssl
 import warnings
@@ -444,6 +446,18 @@ def test_a_wrong_password_stops_and_is_not_shown(
         email_to(f"smtp://us%40er:wrong-{SECRET}@localhost:{port}").send(notification)
 
     assert SECRET not in str(caught.value)
+
+
+def test_the_tests_own_server_leaves_nothing_of_a_client_that_stays(
+    server_tls: ssl.SSLContext, certificate: Path
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    with serving_smtp(StrictSmtp(), implicit_tls=server_tls) as port:
+        client = smtplib.SMTP_SSL("localhost", port, context=trusting)
+
+    gc.collect()  # what was left is told here
+    client.close()
 
 
 # --- Apprise ----------------------------------------------------------------------------------
