@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from tests.servers import leave_nothing
+
 CHUNK = 65_536
 
 
@@ -102,8 +104,8 @@ class ChaosProxy:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             thread.join(5)
-            server.close()
-            self._loop.run_until_complete(self._leave_nothing())
+            self._cut()
+            self._loop.run_until_complete(leave_nothing(server, self._transports))
             self._loop.close()
 
     # -- inside the loop --------------------------------------------------------------------------
@@ -181,18 +183,6 @@ class ChaosProxy:
         ]
         await asyncio.wait(pair.tasks)
         self._pairs.discard(pair)
-
-    async def _leave_nothing(self) -> None:
-        """Close every connection, in whatever state it is."""
-        self._cut()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        for transport in self._transports:
-            transport.abort()
-        for _ in range(3):  # a transport closes its socket in a later round of the loop
-            await asyncio.sleep(0)
 
     async def _pump(
         self,

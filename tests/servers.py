@@ -11,12 +11,13 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -312,30 +313,68 @@ class SmtpCapture:
     @contextmanager
     def running(self) -> Iterator[Self]:
         """Serve in a thread of its own."""
-        from aiosmtpd.smtp import SMTP
-
-        loop = asyncio.new_event_loop()
-        server = loop.run_until_complete(
-            loop.create_server(lambda: SMTP(self, hostname="localhost", loop=loop), "127.0.0.1", 0)
-        )
-        self.port = server.sockets[0].getsockname()[1]
-        thread = threading.Thread(target=loop.run_forever, daemon=True)
-        thread.start()
-        try:
+        with serving_smtp(self) as self.port:
             yield self
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(5)
-            server.close()
-            loop.run_until_complete(_cancel_others())
-            loop.close()
 
 
-async def _cancel_others() -> None:
+@contextmanager
+def serving_smtp(
+    handler: object, *, implicit_tls: ssl.SSLContext | None = None, **options: Any
+) -> Iterator[int]:
+    """A real SMTP server in a thread of its own; its port. ``options`` are aiosmtpd's.
+
+    A client that left may not be noticed yet at the end, or owe the last word of TLS: whatever is
+    open then is closed.
+    """
+    from aiosmtpd.smtp import SMTP
+
+    loop = asyncio.new_event_loop()
+    transports: list[asyncio.WriteTransport] = []
+
+    class Serving(SMTP):
+        def connection_made(self, transport: Any) -> None:
+            transports.append(transport)
+            super().connection_made(transport)
+
+    def serve() -> SMTP:
+        return Serving(handler, hostname="localhost", loop=loop, **options)
+
+    server = loop.run_until_complete(loop.create_server(serve, "127.0.0.1", 0, ssl=implicit_tls))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.run_until_complete(leave_nothing(server, transports))
+        loop.close()
+
+
+async def leave_nothing(
+    server: asyncio.Server, transports: Iterable[asyncio.WriteTransport]
+) -> None:
+    """End all that this loop does, and close these connections, in whatever state each is.
+
+    A server that is closed at once forgets the connections that it accepted a moment ago.
+    """
+    for listening in server.sockets:
+        asyncio.get_running_loop().remove_reader(listening)
+    await _some_rounds()
+    server.close()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    for transport in transports:
+        transport.abort()
+    await _some_rounds()
+
+
+async def _some_rounds() -> None:
+    """A connection is made, and its socket closed, in later rounds of the loop."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -17,7 +19,7 @@ from steward.journal.store import Journal
 from steward.ports import Hint
 from steward.settings import Settings
 from tests.deliveries import SECRET, signed
-from tests.servers import eventually
+from tests.servers import FORGETFUL, eventually
 from webhook_receiver.app import create_app, house_routing
 
 
@@ -36,10 +38,10 @@ class Receiver:
 
     def start(self) -> "Receiver":
         self._thread.start()
-        eventually(lambda: self._server.started)
+        eventually(lambda: self._server.started, 30)
         host, port = self._server.servers[0].sockets[0].getsockname()[:2]
         self.url = f"http://{host}:{port}"
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self.client = httpx.Client(base_url=self.url, timeout=20, limits=FORGETFUL)
         return self
 
     def stop(self) -> None:
@@ -66,10 +68,25 @@ def at_a_shell(
     return {"authorization": f"Bearer {secret}"}
 
 
+@cache
+def _migrated_journal() -> bytes:
+    """An empty journal: a migration takes as long as some tests of a receiver."""
+    with TemporaryDirectory() as directory:
+        settings = Settings(_env_file=None, data_dir=Path(directory))
+        journal = open_journal(settings, house_routing())
+        journal.checkpoint()
+        journal.close()
+        return (settings.data_dir / "steward.db").read_bytes()
+
+
 @contextmanager
 def receiver(data_dir: Path, **settings: Any) -> Iterator[Receiver]:
     """A receiver that runs until the block ends."""
     chosen = Settings(_env_file=None, data_dir=data_dir, webhook_secrets=SECRET, **settings)
+    file = data_dir / "steward.db"
+    if chosen.journal_url == f"sqlite:///{file}" and not file.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(_migrated_journal())
     running = Receiver(chosen, open_journal(chosen, house_routing())).start()
     try:
         yield running

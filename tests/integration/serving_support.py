@@ -10,7 +10,7 @@ import httpx
 
 from steward.signing import sign
 from tests.models import _ensure_model, client_of, tracking_to
-from tests.servers import Child, free_port
+from tests.servers import FORGETFUL, Child, free_port
 
 SECRET = "replica-secret-of-the-tests"
 ROW = {"dataframe_split": {"columns": ["a", "b"], "data": [[1.0, 2.0]]}}
@@ -37,14 +37,18 @@ class ReplicaProcess:
             "STEWARD_URL": "http://127.0.0.1:9",  # nobody receives there
             **env,
         }
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False, limits=FORGETFUL)
         self.child: Child | None = None
 
     def __enter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-c", _RUN, self.model, str(self.port)]
         self.child = Child(command, self._directory / "replica.log", env=self._env)
-        self.child.wait_until(self._is_alive)
+        try:
+            self.child.wait_until(self._is_alive)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

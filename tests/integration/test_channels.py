@@ -1,12 +1,12 @@
 """Every channel against a real server: what arrives, and what each failure is taken for."""
 
-import asyncio
 import datetime as dt
+import gc
 import json
 import logging
+import smtplib
 import socket
 import ssl
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult
+from aiosmtpd.smtp import AuthResult
 from apprise import Apprise
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -34,7 +34,7 @@ from steward.errors import ConfigurationError, PermanentError, TransientError
 from steward.policy import ChannelSpec
 from steward.ports import Channel, Notification
 from steward.settings import Settings
-from tests.servers import Answer, HttpCapture, SmtpCapture, free_port
+from tests.servers import Answer, HttpCapture, SmtpCapture, free_port, serving_smtp
 
 SECRET = "T0K3N-very-secret"
 
@@ -327,38 +327,6 @@ class StrictSmtp:
         return AuthResult(success=is_right, handled=False)
 
 
-@contextmanager
-def smtp(handler: StrictSmtp, **options: Any) -> Iterator[int]:
-    """A real SMTP server in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    implicit_tls = options.pop("implicit_tls", None)
-    server = loop.run_until_complete(
-        loop.create_server(
-            lambda: SMTP(handler, hostname="localhost", loop=loop, **options),
-            "127.0.0.1",
-            0,
-            ssl=implicit_tls,
-        )
-    )
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        asyncio.run_coroutine_threadsafe(_finish(server), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        loop.close()
-
-
-async def _finish(server: asyncio.Server) -> None:
-    server.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate and key for localhost that signed itself."""
@@ -406,7 +374,7 @@ def test_recipients_who_are_refused_do_not_keep_it_from_the_others(
 ) -> None:
     handler = StrictSmtp()
 
-    with smtp(handler) as port:
+    with serving_smtp(handler) as port:
         channel = email_to(f"smtp://127.0.0.1:{port}", "gone@example.com", "team@example.com")
         answer = channel.send(notification)
 
@@ -415,7 +383,10 @@ def test_recipients_who_are_refused_do_not_keep_it_from_the_others(
 
 
 def test_nobody_accepted_stops(notification: Notification) -> None:
-    with smtp(StrictSmtp()) as port, pytest.raises(PermanentError, match="550 no such user"):
+    with (
+        serving_smtp(StrictSmtp()) as port,
+        pytest.raises(PermanentError, match="550 no such user"),
+    ):
         email_to(f"smtp://127.0.0.1:{port}", "gone@example.com").send(notification)
 
 
@@ -424,7 +395,7 @@ def test_starttls_is_used_where_offered_whoever_signed(
 ) -> None:
     handler = StrictSmtp()
 
-    with smtp(handler, tls_context=server_tls) as port:
+    with serving_smtp(handler, tls_context=server_tls) as port:
         email_to(f"smtp://localhost:{port}").send(notification)
 
     assert handler.encrypted == [True]
@@ -440,7 +411,7 @@ def test_a_password_travels_encrypted(
     # aiosmtpd takes a connection that was TLS from the start for a plain one.
     options = {"auth_require_tls": scheme != "smtps", **tls}
 
-    with smtp(handler, authenticator=handler.authenticate, **options) as port:
+    with serving_smtp(handler, authenticator=handler.authenticate, **options) as port:
         channel = email_to(f"{scheme}://us%40er:{SECRET}@localhost:{port}")
         channel.send(notification)
 
@@ -453,7 +424,7 @@ def test_a_password_is_not_shown_to_a_server_nobody_vouches_for(
     handler = StrictSmtp()
 
     with (
-        smtp(handler, tls_context=server_tls, authenticator=handler.authenticate) as port,
+        serving_smtp(handler, tls_context=server_tls, authenticator=handler.authenticate) as port,
         pytest.raises(PermanentError, match="TLS failed") as caught,
     ):
         email_to(f"smtp://us%40er:{SECRET}@localhost:{port}").send(notification)
@@ -469,12 +440,24 @@ def test_a_wrong_password_stops_and_is_not_shown(
     handler = StrictSmtp()
 
     with (
-        smtp(handler, tls_context=server_tls, authenticator=handler.authenticate) as port,
+        serving_smtp(handler, tls_context=server_tls, authenticator=handler.authenticate) as port,
         pytest.raises(PermanentError, match="Look at user and password") as caught,
     ):
         email_to(f"smtp://us%40er:wrong-{SECRET}@localhost:{port}").send(notification)
 
     assert SECRET not in str(caught.value)
+
+
+def test_the_tests_own_server_leaves_nothing_of_a_client_that_stays(
+    server_tls: ssl.SSLContext, certificate: Path
+) -> None:
+    trusting = ssl.create_default_context(cafile=str(certificate))
+
+    with serving_smtp(StrictSmtp(), implicit_tls=server_tls) as port:
+        client = smtplib.SMTP_SSL("localhost", port, context=trusting)
+
+    gc.collect()  # what was left is told here
+    client.close()
 
 
 # --- Apprise ----------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The misbehaving proxy itself: a fault that is not injected would prove nothing."""
 
+import gc
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -84,3 +86,23 @@ def test_a_delay_is_felt(client: httpx.Client, proxy: ChaosProxy) -> None:
 
     proxy.delay(0)
     assert eventually(lambda: client.get("/").is_success)
+
+
+def test_it_leaves_nothing_of_a_client_that_was_let_in_a_moment_ago() -> None:
+    for _ in range(20):
+        with HttpCapture().running() as server:
+            with ChaosProxy(server.port).running() as proxy:
+                client = socket.create_connection(("127.0.0.1", proxy.port))
+            with client:
+                client.settimeout(10)
+                assert ended(client)
+
+    gc.collect()  # what was left is told here
+
+
+def ended(client: socket.socket) -> bool:
+    """Whether the other side closed the connection, in whatever way."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionError:
+        return True

@@ -264,10 +264,13 @@ def test_a_pause_lasts_until_resumed(here: Receiver):
 
 
 def test_wait_sees_a_verdict_as_it_falls(here: Receiver):
-    worker = threading.Timer(0.5, promote, (here, "1"))
-    worker.start()
+    def work() -> None:
+        eventually(lambda: here.app.state.room.watch.count)  # it asked once, and waits now
+        promote(here, "1")
 
-    ran = run("wait", "fraud", "1", "--for", "promoted", "--timeout", "20s")
+    worker = threading.Thread(target=work)
+    worker.start()
+    ran = run("wait", "fraud", "1", "--for", "promoted", "--timeout", "60s")
     worker.join(20)
 
     assert ran.code == 0

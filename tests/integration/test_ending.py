@@ -32,7 +32,7 @@ def test_a_worker_hands_back_what_it_is_handling(
         roles.start("worker-validation")
     eventually(lambda: roles.pending(model, handler), 60)
     roles.freeze_registry()
-    roles.start(worker)
+    roles.start(worker, is_awaited=False)  # the handler gives up after ten seconds
     (held,) = eventually(lambda: roles.running_dispatches(handler), 60)
 
     seconds = roles.stop(worker)

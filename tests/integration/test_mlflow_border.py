@@ -13,9 +13,8 @@ from tests.servers import Answer, HttpCapture, free_port
 
 
 @pytest.fixture(autouse=True)
-def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def _our_limits() -> None:
     configure_environment()
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
 
 
 def ask(url: str) -> None:
@@ -63,7 +62,10 @@ def test_a_server_that_is_away_is_asked_again_later():
         ask(f"http://127.0.0.1:{free_port()}")
 
 
-def test_a_slow_server_is_asked_again_later(http_capture: HttpCapture):
+def test_a_slow_server_is_asked_again_later(
+    http_capture: HttpCapture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     http_capture.default = Answer(after_seconds=30)
 
     with pytest.raises(TransientError, match=r"cannot be reached: .*timed out"):

@@ -168,7 +168,8 @@ def test_other_routes_are_problems_and_never_redirects(
 
 def test_many_deliveries_at_once_share_transactions(here: Receiver):
     before = _sum_of_batches()
-    with httpx.Client(base_url=here.url, limits=httpx.Limits(max_connections=32)) as client:
+    limits = httpx.Limits(max_connections=32, keepalive_expiry=1)
+    with httpx.Client(base_url=here.url, limits=limits, timeout=60) as client:
 
         def deliver(number: int) -> httpx.Response:
             body = json.dumps(created(str(number))).encode()

@@ -124,7 +124,7 @@ def test_a_long_poll_ends_in_time(here: Receiver):
     found = here.client.get(VERDICT, params={"wait": 0.3}).json()
 
     assert (found["verdict"], found["is_reached"]) == ("waiting", False)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_a_version_that_nobody_knows_is_404_after_the_wait(here: Receiver):
@@ -166,7 +166,7 @@ def test_a_hundred_waiters_cost_one_look(here: Receiver):
 
     async def wait_together() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=100)
-        async with httpx.AsyncClient(base_url=here.url, limits=limits, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=here.url, limits=limits, timeout=60) as client:
             waiting = [client.get(VERDICT, params={"wait": 1}) for _ in range(100)]
             return await asyncio.gather(*waiting)
 

@@ -50,26 +50,26 @@ def test_slow_and_dead_replicas_cost_the_others_nothing(
 
     started = time.monotonic()
     answers = fleet.reload(
-        [*(replica(server.url) for server in servers), dead], "7", 3, timeout_seconds=0.5
+        [*(replica(server.url) for server in servers), dead], "7", 3, timeout_seconds=2
     )
     seconds = time.monotonic() - started
 
     assert [answer.ok for answer in answers] == [False] * 4 + [True] * 8 + [False]
     assert not any(answer.refused for answer in answers)
-    assert seconds < 3
+    assert seconds < 7  # the slow ones after each other would take 8
 
 
 def test_replicas_are_told_side_by_side(servers: list[HttpCapture], fleet: HttpFleet) -> None:
     together = threading.Barrier(len(servers))
 
     def meet(request: CapturedRequest) -> Answer:
-        together.wait(10)  # breaks unless all are asked before any has answered
+        together.wait(30)  # breaks unless all are asked before any has answered
         return obey(request)
 
     for server in servers:
         server.answer_with = meet
 
-    answers = fleet.prepare([replica(one.url) for one in servers], "7", 3, timeout_seconds=10)
+    answers = fleet.prepare([replica(one.url) for one in servers], "7", 3, timeout_seconds=30)
 
     assert all(answer.ok for answer in answers)
 
@@ -92,4 +92,4 @@ def test_a_replica_that_trickles_is_given_up_at_the_limit(fleet: HttpFleet) -> N
         seconds = time.monotonic() - started
 
     assert not answer.ok
-    assert seconds < 2
+    assert seconds < 10  # it would take a thousand

@@ -39,8 +39,9 @@ def save(directory: Path, load: Callable[[], Any]) -> Path:
     return directory / "model"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trial() -> Iterator[Trial]:
+    """One for all whose versions do it no harm: its start takes longer than they do."""
     trial = Trial(seconds=LIMIT_SECONDS, start_seconds=START_SECONDS)
     yield trial
     trial.close()
@@ -160,7 +161,7 @@ def test_what_a_version_started_ends_with_a_trial_that_hangs(tmp_path: Path) -> 
         os.kill(os.getppid(), signal.SIGSTOP)
         signal.pause()
 
-    trial = Trial(seconds=1, start_seconds=START_SECONDS)
+    trial = Trial(seconds=4, start_seconds=START_SECONDS)  # in which it comes to stop the trial
 
     with pytest.raises(TransientError, match="hangs"):
         trial.load("1", save(tmp_path, load))
