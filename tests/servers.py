@@ -39,6 +39,9 @@ _DIE_WITH_PARENT = (
 FORGETFUL = httpx.Limits(keepalive_expiry=1)
 """For a client of servers that close a connection after 5 idle seconds, as httpx itself would: a
 request then meets no connection that is closed at the same moment."""
+PATIENCE = 3.0
+"""A wait for what will come may take so many times what it should: machines of CI are slow, and
+nothing is lost by it where it does come."""
 T = TypeVar("T")
 
 
@@ -55,9 +58,12 @@ def eventually(
 ) -> T:
     """Call ``predicate`` until it answers something true, and return that.
 
+    What must not take longer is measured by the test: this is patient with a slow machine.
+
     Raises:
-        AssertionError: when it did not within ``timeout_seconds``, with its last answer.
+        AssertionError: when it did not within ``timeout_seconds`` and more, with its last answer.
     """
+    timeout_seconds *= PATIENCE
     deadline = time.monotonic() + timeout_seconds
     while not (answer := predicate()):
         if time.monotonic() > deadline:

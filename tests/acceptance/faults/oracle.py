@@ -69,13 +69,15 @@ class RegistryWitness:
 
     @contextmanager
     def running(self) -> Iterator[Self]:
-        with self._capture.running():
-            yield self
-        # What is under way ends first: it may open a connection, which nobody would close.
-        with self._lock:
-            self._is_over = True
-        eventually(lambda: self._under_way == 0, 120)
-        self._client.close()
+        try:
+            with self._capture.running():
+                yield self
+        finally:
+            # What is under way ends first: it may open a connection, which nobody would close.
+            with self._lock:
+                self._is_over = True
+            eventually(lambda: self._under_way == 0, 120)
+            self._client.close()
 
     def _forward(self, request: CapturedRequest) -> Answer:
         return self.fails(request) or self.carry_out(request)
@@ -155,7 +157,7 @@ class FakeReplica:
                 yield self
             finally:
                 self._stop.set()
-                thread.join(5)
+                thread.join(30)
                 self.beat("stopping")
 
     def beat(self, state: str = "ready") -> bool:

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,16 @@ from tests.acceptance.faults.oracle import FakeReplica, RegistryWitness, Slack
 from tests.acceptance.installation import steward
 from tests.models import client_of, register_version
 from tests.postgres import PostgresServer
-from tests.servers import FORGETFUL, ROOT, Child, MlflowServer, ValkeyServer, eventually, free_port
+from tests.servers import (
+    FORGETFUL,
+    ROOT,
+    Child,
+    MlflowServer,
+    Server,
+    ValkeyServer,
+    eventually,
+    free_port,
+)
 
 SECRET = "a-secret-of-the-faults"
 ROLES = {
@@ -86,8 +95,10 @@ class Site:
                 self.connect()
                 yield self
             finally:
-                self.disconnect()
-                self.end()
+                try:
+                    self.disconnect()
+                finally:
+                    self.end()
 
     def start(self, name: str, *, failpoints: str = "", wait: bool = True, **env: str) -> Child:
         """Start a role (again), perhaps armed; ``wait`` until it says it is ready."""
@@ -160,10 +171,10 @@ class Site:
         assert self.broker is not None
         self.slack.refuses = lambda: None
         self.witness.fails = lambda _: None
-        if not self.mlflow.is_healthy():
+        if not _comes_to(self.mlflow, self.mlflow.is_healthy):
             self.mlflow.kill()
             self.mlflow.start()
-        if not self.broker.is_answering():
+        if not _comes_to(self.broker, self.broker.is_answering):
             self.broker.kill()
             self.broker.start()
         for name, child in self.children.items():
@@ -183,7 +194,21 @@ class Site:
             if not child.is_alive():
                 child.kill()
                 self.start(name, wait=False)
-        return all(_is_ready(self.health_ports.get(name, self.port)) for name in self.roles)
+        return all(self._is_up(name) for name in self.roles)
+
+    def _is_up(self, name: str) -> bool:
+        """Whether a role is ready; of a worker, whether it was heard to consume lately, too.
+
+        It would say itself that it does not only after a while, perhaps in the next test.
+        """
+        if not _is_ready(self.health_ports.get(name, self.port)):
+            return False
+        if not name.startswith("worker"):
+            return True
+        with suppress(httpx.HTTPError):
+            age = self.metric(name, "steward_canary_age_seconds")
+            return age < 2 * float(self.environment()["STEWARD_CANARY_SECONDS"])
+        return False
 
     def end(self) -> None:
         """End every process that is left."""
@@ -328,6 +353,13 @@ class Site:
     def log(self, name: str) -> str:
         """What a role has logged so far."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
+
+
+def _comes_to(server: Server, is_well: Callable[[], bool]) -> bool:
+    """Whether a server answers; one that lives may only be slow, and is given time."""
+    with suppress(AssertionError):
+        eventually(lambda: server.child and (not server.child.is_alive() or is_well()), 10)
+    return is_well()
 
 
 def _is_ready(port: int) -> bool:

