@@ -146,6 +146,8 @@ class FakeReplica:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.is_beating = True
+        self.is_told_by_beats = True
+        """Whether it does what the answer to a heartbeat desires, as good replicas do."""
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -181,7 +183,7 @@ class FakeReplica:
             return False
         desired = answer.json().get("desired") if answer.is_success else None
         is_news = desired and desired["version"] and desired["generation"] > self.generation
-        if is_news and self.answers("reload", desired) is None:
+        if is_news and self.is_told_by_beats and self.answers("reload", desired) is None:
             self._serve(desired["version"], desired["generation"])
         return answer.is_success
 

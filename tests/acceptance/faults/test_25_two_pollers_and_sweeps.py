@@ -61,6 +61,10 @@ def without_webhooks(site: Site) -> Iterator[None]:
 @pytest.mark.usefixtures("without_webhooks")
 def test_25_the_leader_stands_still_and_comes_back(site: Site, name: str) -> None:
     models = [f"{name}-{n}" for n in range(6)]
+    # Whoever was killed in an earlier test may hold a lease for a while.
+    eventually(lambda: sweeps(site, "poller"), 20)
+    polled = polls_of(site, "poller", "completed")
+    eventually(lambda: polls_of(site, "poller", "completed") > polled, POLLER_LEASE_SECONDS + 10)
     with site.another("poller") as second, sampled(site) as holders:
         first_version = site.register(models[0], auc=0.9)
         site.await_verdict(models[0], first_version, "promoted")

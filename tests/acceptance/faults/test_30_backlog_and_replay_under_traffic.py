@@ -29,7 +29,7 @@ DONE, DEAD, DUE = 17_500, 2_000, 500
 RATE = 40
 ALONE_SECONDS = REPLAY_SECONDS = 8
 CANCELLED_WITHIN_SECONDS = 5
-SHORTEST_TOLD_SECONDS = 0.25
+SHORTEST_TOLD_SECONDS = 1.0
 """Below this, two measurements of a 99th percentile say nothing about each other."""
 MEGABYTE = 2**20
 FLAT_MEGABYTES = 40

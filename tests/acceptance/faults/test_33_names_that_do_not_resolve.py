@@ -35,19 +35,17 @@ def test_33_names_that_do_not_resolve(site: Site, name: str) -> None:
         "worker-default", STEWARD_SLACK_WEBHOOK_URL=f"http://{NOWHERE}/slack", **QUICK_RESOLVER
     )
     with _lost_replica(site, name) as replica, site.replicas(other, 1) as fleet:
-        version = site.register(name, auc=0.9)
+        version, best = site.register(name, auc=0.9), site.register(other, auc=0.9)
         unresolved = eventually(lambda: _failures(site, name, "promote"), 30)
         assert replica.id in unresolved[0]
-
-        best = site.register(other, auc=0.9)
         site.await_verdict(other, best, "promoted", within=30)
         eventually(lambda: fleet[0].version == best, 30)
-        eventually(lambda: _failures(site, other, "notify"), 30)
         assert replica.orders == []
 
         replica.http.host = "127.0.0.1"  # type: ignore[attr-defined]  # it is _Named
         site.await_verdict(name, version, "promoted")
         eventually(lambda: replica.version == version, 30)
+        eventually(lambda: _failures(site, other, "notify"), 30)
         site.stop("worker-default")
         site.start("worker-default")
         assert_sound(site, name, other, fleet=[replica, *fleet])

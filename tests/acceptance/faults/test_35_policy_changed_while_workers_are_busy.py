@@ -26,7 +26,7 @@ policies:
     require: {{metrics: {{auc: {{min: {minimum}}}}}}}
     promote: {{when: {{metric: auc, margin: 0.02}}, first_version: promote}}
 """
-BUSY_SECONDS = 10
+BUSY_SECONDS = 30
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.acceptance.faults.invariants import assert_sound
 from tests.acceptance.faults.site import Site
 from tests.servers import eventually
 
-ALL_DEAD_WITHIN = 60.0
+ALL_DEAD_WITHIN = 180.0
 _WHERE = {
     "receiver": ("receiver", "every role"),
     "worker-default": ("worker", "every role"),
