@@ -52,7 +52,8 @@ def _paused(model: ModelRef, services: Services) -> Wait | None:
     if paused is None:
         return None
     until = services.clock.now() + PAUSED_FOR
-    return Wait(until, paused, check_seconds=PAUSED_CHECK_SECONDS, then=("annotate",))
+    check, then = PAUSED_CHECK_SECONDS, ("annotate",)
+    return Wait(until, paused, check_seconds=check, then=then, is_pause=True)
 
 
 def _gone(model: ModelRef, version: str, services: Services, error: NotFoundError) -> Outcome:

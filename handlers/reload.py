@@ -37,7 +37,7 @@ def reload(event: Event, services: Services) -> Outcome:
     paused = services.history.paused(model)
     if paused and not any(cause.type in ROLLED_BACK for cause in chain):
         until = services.clock.now() + PAUSED_FOR
-        return Wait(until, paused, check_seconds=PAUSED_CHECK_SECONDS)
+        return Wait(until, paused, check_seconds=PAUSED_CHECK_SECONDS, is_pause=True)
 
     desired = services.history.next_generation(model, version, event)
     began = monotonic()

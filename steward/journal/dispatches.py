@@ -12,6 +12,7 @@ from steward.journal import readings
 from steward.journal.champions import MADE_IT
 from steward.journal.claims import Claimed, lost, update_claimed
 from steward.journal.endings import Try, close_intents, hint_lane, record_death, write_attempt
+from steward.journal.history import pause_of
 from steward.journal.observed import ObservedState
 from steward.journal.schema import SEEN_OWN, dispatches, events, intents
 from steward.journal.store import Journal, Transaction, retried
@@ -161,7 +162,7 @@ def _record_wait(
     transaction: Transaction, writer: EventWriter, claimed: Claimed, wait: Wait
 ) -> None:
     due = min(wait.until, transaction.now + timedelta(seconds=wait.check_seconds))
-    if _has_news_since_claim(transaction, claimed):
+    if _has_news_since_claim(transaction, claimed) or _has_resumed(transaction, claimed, wait):
         due = transaction.now  # it came while the handler looked, and found nobody waiting
         transaction.hints.append(_hint_of(claimed))
     _put_back(
@@ -205,6 +206,13 @@ def _has_news_since_claim(transaction: Transaction, claimed: Claimed) -> bool:
         table.id != claimed.event.id,
     )
     return transaction.connection.execute(query.limit(1)).first() is not None
+
+
+def _has_resumed(transaction: Transaction, claimed: Claimed, wait: Wait) -> bool:
+    """Whether the pause that it would wait for is over; one that ends later finds it waiting."""
+    if not wait.is_pause:
+        return False
+    return pause_of(transaction.connection, claimed.event.model, is_kept=True) is None
 
 
 def _record_facts(

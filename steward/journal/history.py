@@ -103,11 +103,16 @@ def _desired(model: ModelRef) -> Select[*tuple[Any, ...]]:
     )
 
 
-def pause_of(connection: Connection, model: ModelRef | None) -> Row[*tuple[Any, ...]] | None:
-    """The pause that covers a model: its own, or everything's."""
+def pause_of(
+    connection: Connection, model: ModelRef | None, *, is_kept: bool = False
+) -> Row[*tuple[Any, ...]] | None:
+    """The pause that covers a model: its own, or everything's.
+
+    ``is_kept``: until the transaction ends nobody ends it; one that is being ended is awaited.
+    """
     scopes = ["", scope_of(model)] if model else [""]
     query = select(pauses).where(pauses.c.scope.in_(scopes)).order_by(pauses.c.scope.desc())
-    return connection.execute(query).first()
+    return connection.execute(query.with_for_update(read=True) if is_kept else query).first()
 
 
 def scope_of(model: ModelRef | None) -> str:

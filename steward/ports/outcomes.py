@@ -35,13 +35,15 @@ class Wait:
 
     Looked at again every ``check_seconds``, at once on news of the version, and at last at
     ``until``, when the handler must decide with what is there. ``then`` names handlers of the same
-    event to dispatch meanwhile (``annotate`` writes "waiting" on the version).
+    event to dispatch meanwhile (``annotate`` writes "waiting" on the version). ``is_pause``: for
+    the end of the model's pause, which also wakes it at once.
     """
 
     until: datetime
     reason: str
     check_seconds: float = 15.0
     then: tuple[str, ...] = ()
+    is_pause: bool = False
 
 
 Outcome = Done | Skipped | Wait

@@ -477,6 +477,36 @@ def test_resuming_takes_up_what_waited(journal: Journal, clock: FixedClock) -> N
     assert row_of(journal, work).due_at == clock.at
 
 
+@pytest.mark.parametrize("scope", [FRAUD, None], ids=["of the model", "of everything"])
+def test_a_pause_that_ends_while_the_handler_looks_is_not_waited_for(
+    journal: Journal, clock: FixedClock, scope: ModelRef | None
+) -> None:
+    commands.pause(journal, scope, actor="ana", reason="audit")
+    work = dispatched(journal, "work.free")
+    mine = claimed(journal, work)
+    commands.resume(journal, scope, actor="ana", reason="done")
+    clock.advance(1)
+
+    wait = Wait(clock.at + timedelta(days=30), "paused", check_seconds=3600, is_pause=True)
+    hints = dispatches.record(journal, mine, wait)
+
+    assert row_of(journal, work).due_at == clock.at
+    assert work in {hint.dispatch_id for hint in hints}
+
+
+def test_a_wait_for_a_pause_that_goes_on_is_a_wait(journal: Journal, clock: FixedClock) -> None:
+    for scope in (FRAUD, None):
+        commands.pause(journal, scope, actor="ana", reason="audit")
+    work = dispatched(journal, "work.free")
+    mine = claimed(journal, work)
+    commands.resume(journal, FRAUD, actor="ana", reason="done")
+
+    wait = Wait(clock.at + timedelta(days=30), "paused", check_seconds=3600, is_pause=True)
+    dispatches.record(journal, mine, wait)
+
+    assert row_of(journal, work).due_at == clock.at + timedelta(hours=1)
+
+
 def test_a_rollback_asked_for_before_the_model_was_ever_seen_can_be_carried_out(
     journal: Journal,
 ) -> None:

@@ -213,6 +213,7 @@ def test_a_paused_model_waits():
         "paused by ada: audit",
         check_seconds=3600,
         then=("annotate",),
+        is_pause=True,
     )
 
 

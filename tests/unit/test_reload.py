@@ -194,7 +194,10 @@ def test_a_paused_model_waits():
     w.history.pauses[MODEL] = "paused by ada: audit"
 
     assert w.run(reload, changed(w)) == Wait(
-        w.clock.now() + timedelta(days=30), "paused by ada: audit", check_seconds=3600
+        w.clock.now() + timedelta(days=30),
+        "paused by ada: audit",
+        check_seconds=3600,
+        is_pause=True,
     )
 
 
