@@ -6,6 +6,7 @@ the kernel when the test process dies, and are ended by their own pid.
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -42,15 +43,33 @@ request then meets no connection that is closed at the same moment."""
 PATIENCE = 3.0
 """A wait for what will come may take so many times what it should: machines of CI are slow, and
 nothing is lost by it where it does come."""
+_BELOW_THE_KERNELS = range(15_000, 32_000)
+_DRAW = random.SystemRandom()
+_GIVEN: set[int] = set()
 T = TypeVar("T")
 
 
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
+def free_port(*, in_a_row: int = 1) -> int:
+    """A TCP port of the loopback interface that is nobody's: the first of so many.
+
+    Nor will it be: none is given twice, and the kernel gives none of these to who asks for any
+    port, also while what listens there is down for a while.
+    """
+    while True:
+        first = _DRAW.randrange(_BELOW_THE_KERNELS.start, _BELOW_THE_KERNELS.stop - in_a_row)
+        row = range(first, first + max(in_a_row, 1))
+        if _GIVEN.isdisjoint(row) and all(map(_is_free, row)):
+            _GIVEN.update(row)
+            return first
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def eventually(

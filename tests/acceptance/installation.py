@@ -62,7 +62,7 @@ class Installation:
 
     def __post_init__(self) -> None:
         self.port, self.mlflow_port = free_port(), free_port()
-        self.replica_port = _free_row(len(self.serve) * self.replicas)
+        self.replica_port = free_port(in_a_row=len(self.serve) * self.replicas)
         self.url = f"http://127.0.0.1:{self.port}"
         self.mlflow_url = self.registry or f"http://127.0.0.1:{self.mlflow_port}"
         self.api = httpx.Client(
@@ -324,24 +324,3 @@ def steward(
 def types(events: Iterable[Mapping[str, Any]]) -> list[str]:
     """The types of some events."""
     return [str(event["type"]) for event in events]
-
-
-def _free_row(length: int) -> int:
-    """The first of some ports in a row that are free now."""
-    while True:
-        first = free_port()
-        if all(_is_free(port) for port in range(first, first + length)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    import socket
-
-    if port > 65535:
-        return False
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
