@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -36,6 +37,8 @@ _DIE_WITH_PARENT = (
     "ctypes.CDLL(None).prctl(1,signal.SIGTERM) if sys.platform=='linux' else None;"
     "os.execvp(sys.argv[1],sys.argv[1:])"
 )
+_STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
+"""Starts every child: the kernel tells it of the death of a thread, and this one outlives tests."""
 
 FORGETFUL = httpx.Limits(keepalive_expiry=1)
 """For a client of servers that close a connection after 5 idle seconds, as httpx itself would: a
@@ -120,7 +123,8 @@ class Child:
     ) -> None:
         self.log = log
         self._output = log.open("ab")
-        self._process = subprocess.Popen(
+        self._process = _STARTER.submit(
+            subprocess.Popen,
             [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *map(str, command)],
             env={**({} if is_whole else os.environ), **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -128,7 +132,7 @@ class Child:
             stderr=subprocess.STDOUT,
             cwd=log.parent,
             start_new_session=True,
-        )
+        ).result()
         self.pid = self._process.pid
 
     def is_alive(self) -> bool:
