@@ -24,6 +24,7 @@ from steward.ports import Handler
 from steward.settings import Settings
 from steward.wiring import ServicesFactory, activate_policy, broker_url, registry
 from workers.life import WorkerProcess
+from workers.places import PlacesStep
 from workers.running import Runner
 
 ROUTING = Routing(ROUTES, LANES, QUEUES, PER_CHANNEL)
@@ -61,6 +62,7 @@ def create_app(settings: Settings, queue: str) -> tuple[Celery, WorkerProcess]:
     """
     app = celery_app(broker_url(settings))
     app.conf.worker_consumer = "workers.liveness:WorkConsumer"
+    app.steps["consumer"].add(PlacesStep)
     setup_logging.connect(_keep_our_logs, weak=False)
     journal = open_journal(settings, ROUTING)
     activate_policy(settings, journal)

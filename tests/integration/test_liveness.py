@@ -10,12 +10,15 @@ from tests.integration.broker_support import (
     FrozenRegistry,
     broker,
     roles_on,
+    running_broker,
     through,
 )
 from tests.roles import Roles
 from tests.servers import ROOT, eventually
+from workers.process import POOLS
 
 LIMIT_SECONDS = 10.0
+PLACES = POOLS["validation"][1]
 IMPATIENT = {"STEWARD_CANARY_SECONDS": "0.5", "STEWARD_CANARY_LIMIT_SECONDS": str(LIMIT_SECONDS)}
 __all__ = ["broker"]
 pytestmark = pytest.mark.timeout(420)
@@ -98,6 +101,35 @@ def test_a_worker_that_is_busy_for_longer_than_the_limit_goes_on(
 
     roles.await_finished(model, versions, within=150)
     assert child.is_alive()
+
+
+def test_redis_away_while_every_place_is_taken_costs_no_place(
+    mlflow_server: str, tmp_path: Path
+) -> None:
+    with (
+        running_broker("valkey", tmp_path) as broker,
+        roles_on(tmp_path, broker.url, mlflow_server, **IMPATIENT) as roles,
+    ):
+        models = [f"full-{broker.port}-{number}" for number in range(PLACES)]
+        roles.start("poller")
+        eventually(lambda: "poller/default" in roles.leases(), 30)
+        eventually(lambda: "baseline_taken" in roles.log("poller"), 60)
+        for model in models:
+            roles.register(model, 0.9)
+        eventually(lambda: all(roles.known(model) for model in models), 60)
+        roles.freeze_registry()
+        child = roles.start("worker-validation", is_awaited=False)
+        eventually(lambda: len(roles.running_dispatches("validate")) == PLACES, 60)
+
+        broker.kill()
+        roles.thaw_registry()
+        eventually(lambda: not roles.running_dispatches("validate"), 60)
+        before = canaries(roles, "worker-validation")
+        broker.start()
+
+        eventually(lambda: canaries(roles, "worker-validation") > before + 2, 30)
+        assert child.is_alive()
+        assert "worker_stopped_consuming" not in roles.log("worker-validation")
 
 
 def test_a_half_open_connection_is_left_for_a_new_one(
