@@ -20,7 +20,7 @@ class PlacesStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has n
 
     def start(self, parent: Any) -> None:
         """Whenever the consumer (re)connects; RabbitMQ counts by itself, with its connection."""
-        qos = parent.task_consumer.channel.qos
+        qos = getattr(parent.task_consumer.channel, "qos", None)
         if isinstance(qos, QoS):
             qos.ack = _giving_back(qos, qos.ack)
 
