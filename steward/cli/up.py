@@ -162,7 +162,8 @@ class Stack:
         if self.plan.broker_port is None:
             return True
         try:
-            return bool(redis.Redis.from_url(self.plan.broker_url, socket_timeout=1).ping())
+            with redis.Redis.from_url(self.plan.broker_url, socket_timeout=1) as client:
+                return bool(client.ping())
         except redis.RedisError:
             return False
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -58,7 +58,7 @@ class Installation:
     registry: str | None = None
     """An MLflow that runs elsewhere; None: it starts its own."""
     child: Child | None = None
-    _members: set[int] = field(default_factory=set)
+    _members: dict[int, psutil.Process] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.port, self.mlflow_port = free_port(), free_port()
@@ -102,7 +102,7 @@ class Installation:
         self.child.wait_until((self.data_dir / "up.json").exists, READY_SECONDS)
         token = (self.data_dir / "token").read_text().strip()
         self.api.headers["authorization"] = f"Bearer {token}"
-        self._members |= set(self.processes())
+        self._note_members()
         return self
 
     def stop(self) -> int:
@@ -119,11 +119,12 @@ class Installation:
         if self.child and self.child.is_alive():
             self.child.stop(END_SECONDS + 5)
         for pid in self.left():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> int:
         assert self.child
-        self._members |= set(self.processes())
+        self._note_members()
         self.child.send(number)
         eventually(lambda: self.child and not self.child.is_alive(), END_SECONDS + 5)
         self.child.stop()  # closes its log
@@ -153,11 +154,22 @@ class Installation:
         """The process ids of the supervisor and of everything beneath it."""
         if not self.child or not self.child.is_alive():
             return []
-        beneath = psutil.Process(self.child.pid).children(recursive=True)
+        try:
+            beneath = psutil.Process(self.child.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
         return [self.child.pid, *(process.pid for process in beneath)]
 
+    def _note_members(self) -> None:
+        for pid in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                self._members[pid] = psutil.Process(pid)
+
     def left(self) -> list[int]:
-        """Processes of this installation that live: by id, by group and by what they were told."""
+        """Processes of this installation that live: by id, by group and by what they were told.
+
+        An id that another process has got meanwhile says nothing: ids come round in a long run.
+        """
         return sorted(
             process.pid
             for process in psutil.process_iter()
@@ -168,7 +180,11 @@ class Installation:
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return False
-            if process.pid in self._members or os.getpgid(process.pid) in self._members:
+            if process == self._members.get(process.pid):
+                return True
+            group = os.getpgid(process.pid)
+            leader = self._members.get(group)
+            if leader and (leader.is_running() or not psutil.pid_exists(group)):
                 return True
             return any(str(self.data_dir) in argument for argument in process.cmdline())
         except (psutil.Error, ProcessLookupError):
@@ -217,11 +233,11 @@ class Installation:
     # -- Steward ----------------------------------------------------------------------------------
 
     def verdict(
-        self, model: str, version: str, *, goal: str = "decided", wait: float = 60
+        self, model: str, version: str, *, goal: str = "decided", wait: float = 180
     ) -> dict[str, Any]:
-        """The answer of the long poll."""
+        """The answer of the long poll, which comes as soon as the goal is reached."""
         path = f"/models/{model}/versions/{version}/verdict"
-        return self.get(path, wait=wait, **{"for": goal})
+        return self.get(path, within=wait + 60, wait=wait, **{"for": goal})
 
     def promote(self, model: str, **wishes: Any) -> str:
         """Register a version that is promoted and served before this returns."""
@@ -236,9 +252,9 @@ class Installation:
         reached = [float(each["data"]["candidate"]["value"]) for each in promoted]
         return max(reached, default=0.0) + 1
 
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
+    def get(self, path: str, *, within: float = 100, **params: Any) -> dict[str, Any]:
         """GET of the operators' API."""
-        response = self.api.get(path, params=params)
+        response = self.api.get(path, params=params, timeout=within)
         assert response.status_code == httpx.codes.OK, response.text
         document: dict[str, Any] = response.json()
         return document
@@ -276,7 +292,7 @@ class Installation:
         for model in models:
             eventually(lambda model=model: not self.events(model=model, status="open"), 60)
 
-    def cli(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
+    def cli(self, *arguments: str, within: float = 240) -> subprocess.CompletedProcess[str]:
         """The `steward` command of an operator on this machine."""
         return steward(
             arguments,
@@ -306,7 +322,7 @@ def served_by(url: str) -> str | None:
 
 
 def steward(
-    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, within: float = 60
+    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, within: float = 240
 ) -> subprocess.CompletedProcess[str]:
     """Run the `steward` command to its end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}

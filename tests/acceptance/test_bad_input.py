@@ -103,15 +103,13 @@ def test_a_test_delivery_of_mlflow_triggers_nothing(house: Installation) -> None
 
 
 def test_the_operators_api_takes_commands_from_token_bearers_alone(house: Installation) -> None:
-    stranger = httpx.Client(base_url=f"{house.url}/api/v1", trust_env=False)
-
-    assert stranger.get("/events").status_code == 200  # this machine may read
-    assert stranger.post("/pause", json={"reason": "mischief"}).status_code == 401
-    wrong = {"authorization": "Bearer wrong"}
-    assert stranger.get("/events", headers=wrong).status_code == 401
-    elsewhere = {"host": "steward.example.com"}
-    assert stranger.get("/events", headers=elsewhere).status_code == 401
-    stranger.close()
+    with httpx.Client(base_url=f"{house.url}/api/v1", trust_env=False, timeout=30) as stranger:
+        assert stranger.get("/events").status_code == 200  # this machine may read
+        assert stranger.post("/pause", json={"reason": "mischief"}).status_code == 401
+        wrong = {"authorization": "Bearer wrong"}
+        assert stranger.get("/events", headers=wrong).status_code == 401
+        elsewhere = {"host": "steward.example.com"}
+        assert stranger.get("/events", headers=elsewhere).status_code == 401
 
 
 @pytest.mark.parametrize(

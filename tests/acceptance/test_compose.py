@@ -22,10 +22,7 @@ from tests.acceptance.installation import steward
 from tests.conftest import missing, require
 from tests.servers import ROOT, eventually
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore"),  # boto's own, at its import
-    pytest.mark.timeout(600),  # a dozen processes start at once
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # boto's own, at its import
 DASHBOARD = ROOT / "deploy/grafana/dashboards/steward.json"
 BUCKET = "mlflow"
 ROLES = ("receiver", "worker-default", "worker-validation", "poller", "replica-1", "replica-2")
@@ -75,14 +72,14 @@ def train(stack: ComposeStack, quality: str, model: str = "fraud") -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
     )
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
 def operator(stack: ComposeStack, *arguments: str) -> str:
     """`docker compose exec receiver steward ...`."""
-    return stack.run("receiver", ["steward", *arguments], within=150)
+    return stack.run("receiver", ["steward", *arguments], within=400)
 
 
 def events(stack: ComposeStack, **which: str) -> list[dict[str, Any]]:
@@ -96,7 +93,7 @@ def events(stack: ComposeStack, **which: str) -> list[dict[str, Any]]:
 def served(stack: ComposeStack, replica: str) -> tuple[str, str]:
     """The version that a replica says it serves, and the one that answers a prediction."""
     url = stack.url(replica, "8900")
-    described = httpx.get(f"{url}/model", trust_env=False).json()
+    described = httpx.get(f"{url}/model", trust_env=False, timeout=30).json()
     answer = httpx.post(f"{url}/invocations", json=described_row(), trust_env=False, timeout=30)
     assert answer.is_success, answer.text
     return described["version"], answer.headers["x-model-version"]
@@ -152,7 +149,7 @@ def test_one_shots_change_nothing_that_is_right(stack: ComposeStack) -> None:
 def test_mlflow_hears_the_name_of_its_service_and_no_strangers(stack: ComposeStack) -> None:
     def answer_to(host: str) -> int:
         url = f"{stack.url('mlflow', '5000')}/api/2.0/mlflow/registered-models/search"
-        return httpx.get(url, headers={"host": host}, trust_env=False).status_code
+        return httpx.get(url, headers={"host": host}, trust_env=False, timeout=30).status_code
 
     answers = [answer_to(host) for host in ("mlflow:5000", "localhost:5001", "evil.example.com")]
 
@@ -185,9 +182,8 @@ def test_services_know_nothing_of_what_the_tests_set(
 
 
 def prometheus(stack: ComposeStack, path: str, **params: str) -> Any:
-    answer = httpx.get(
-        f"{stack.url('prometheus', '9090')}/api/v1/{path}", params=params, trust_env=False
-    )
+    url = f"{stack.url('prometheus', '9090')}/api/v1/{path}"
+    answer = httpx.get(url, params=params, trust_env=False, timeout=30)
     assert answer.is_success, answer.text
     return answer.json()["data"]
 
@@ -240,7 +236,7 @@ def exported(stack: ComposeStack) -> set[str]:
     names: set[str] = set()
     for role in ROLES:
         port = stack.services[role]["expose"][0]
-        text = httpx.get(f"{stack.url(role, port)}/metrics", trust_env=False).text
+        text = httpx.get(f"{stack.url(role, port)}/metrics", trust_env=False, timeout=30).text
         for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
             names |= {f"{name}{suffix}" for suffix in suffixes.get(kind, ("",))}
     return names

@@ -58,7 +58,6 @@ def rows(output: str) -> list[list[str]]:
     return [list(row) for row in found]
 
 
-@pytest.mark.timeout(420)
 def test_every_version_ends_as_expected(tmp_path: Path) -> None:
     with start(tmp_path, "--exit") as process:
         output, _ = process.communicate()

@@ -1,6 +1,7 @@
 """`steward up` from its first start to its last: it carries on, refuses, and leaves nothing."""
 
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,5 +137,5 @@ def _left_after(stack: Installation, *, seconds: float) -> list[int]:
     """Which processes live still; asked until there are none, or that long."""
     deadline = time.monotonic() + seconds
     while (left := stack.left()) and time.monotonic() < deadline:
-        pass
+        threading.Event().wait(0.1)
     return left

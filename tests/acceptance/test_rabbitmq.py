@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.installation import Installation
 from tests.rabbit import RabbitServer, require_rabbitmq
 
 
-@pytest.mark.timeout(400)
 def test_the_local_stack_works_on_rabbitmq(tmp_path: Path) -> None:
     require_rabbitmq()
     (tmp_path / "rabbit").mkdir()

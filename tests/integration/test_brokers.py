@@ -22,7 +22,6 @@ from tests.roles import COMMANDS
 from tests.servers import eventually
 
 __all__ = ["broker"]
-pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture(scope="module")

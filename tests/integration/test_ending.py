@@ -9,7 +9,6 @@ from tests.integration.broker_support import FrozenRegistry, roles_on
 from tests.servers import eventually
 
 LONGEST_SECONDS = 25.0
-pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture

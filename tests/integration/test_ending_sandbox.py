@@ -26,7 +26,6 @@ policies:
       quality: {{roc_auc: {{min: 0.5}}}}
     promote: {{first_version: hold}}
 """
-pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ LIMIT_SECONDS = 10.0
 PLACES = POOLS["validation"][1]
 IMPATIENT = {"STEWARD_CANARY_SECONDS": "0.5", "STEWARD_CANARY_LIMIT_SECONDS": str(LIMIT_SECONDS)}
 __all__ = ["broker"]
-pytestmark = pytest.mark.timeout(420)
 
 
 @pytest.fixture
