@@ -16,6 +16,7 @@ from handlers.production import Production
 from handlers.rulings import Decision
 from handlers.semantic_version import numbered
 from handlers.verdicts import verdict_event
+from handlers.waiting import until_resumed
 from handlers.weighing import weigh
 from steward.errors import NotFoundError, TransientError
 from steward.events import Event, EventType, ModelRef
@@ -23,8 +24,6 @@ from steward.policy import Mode
 from steward.ports import Done, Outcome, Services, Skipped, Wait
 
 OLDER = "older_than_production"
-PAUSED_FOR = timedelta(days=30)
-PAUSED_CHECK_SECONDS = 3600.0
 
 
 def promote(event: Event, services: Services) -> Outcome:
@@ -49,11 +48,7 @@ def promote(event: Event, services: Services) -> Outcome:
 
 def _paused(model: ModelRef, services: Services) -> Wait | None:
     paused = services.history.paused(model)
-    if paused is None:
-        return None
-    until = services.clock.now() + PAUSED_FOR
-    check, then = PAUSED_CHECK_SECONDS, ("annotate",)
-    return Wait(until, paused, check_seconds=check, then=then, is_pause=True)
+    return until_resumed(paused, services, then=("annotate",)) if paused else None
 
 
 def _gone(model: ModelRef, version: str, services: Services, error: NotFoundError) -> Outcome:

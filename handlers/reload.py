@@ -5,17 +5,15 @@ it learns what it should serve from the answer to its next heartbeat.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from threading import Event as Signal
 from time import monotonic
 
 from handlers.changeover import tell_answer
+from handlers.waiting import until_resumed
 from steward.events import Event, EventType, ModelRef, NewEvent
 from steward.policy import Mode
-from steward.ports import Desired, Done, Outcome, Replica, ReplicaAnswer, Services, Skipped, Wait
+from steward.ports import Desired, Done, Outcome, Replica, ReplicaAnswer, Services, Skipped
 
-PAUSED_FOR = timedelta(days=30)
-PAUSED_CHECK_SECONDS = 3600.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -36,8 +34,7 @@ def reload(event: Event, services: Services) -> Outcome:
     chain = services.history.chain(event.id)
     paused = services.history.paused(model)
     if paused and not any(cause.type in ROLLED_BACK for cause in chain):
-        until = services.clock.now() + PAUSED_FOR
-        return Wait(until, paused, check_seconds=PAUSED_CHECK_SECONDS, is_pause=True)
+        return until_resumed(paused, services)
 
     desired = services.history.next_generation(model, version, event)
     began = monotonic()
