@@ -15,6 +15,12 @@ from webhook_receiver.api.query import KNOWN_PARAMETERS, Place, example, shown
 from webhook_receiver.problems import ProblemError
 from webhook_receiver.room import Room, ThisRoom
 
+EXAMPLE_PAUSE: dict[str, Any] = {
+    "scope": "everything",
+    "reason": "incident 42",
+    "actor": "ada",
+    "since": "2026-03-01T12:00:00+00:00",
+}
 router = APIRouter(prefix="/api/v1", tags=["commands"])
 _EVENT = {"event_id": "019a9d5e-4c1f-7c3a-8f0e-2f9f5f3f9a11"}
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -97,18 +103,7 @@ def resume(room: ThisRoom, caller: ThisCaller, body: PauseBody) -> dict[str, Any
     "/pauses",
     dependencies=[KNOWN_PARAMETERS],
     summary="What is paused, by whom and why",
-    responses=example(
-        {
-            "items": [
-                {
-                    "scope": "everything",
-                    "reason": "incident 42",
-                    "actor": "ada",
-                    "since": "2026-03-01T12:00:00+00:00",
-                }
-            ]
-        }
-    ),
+    responses=example({"items": [EXAMPLE_PAUSE]}),
 )
 def list_pauses(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
     """A scope is `everything` or registry/workspace/model."""

@@ -10,6 +10,7 @@ from steward.journal.processes import Process
 from steward.journal.vitals import Vitals
 from webhook_receiver.api import findings
 from webhook_receiver.api.access import ThisCaller
+from webhook_receiver.api.commands import EXAMPLE_PAUSE
 from webhook_receiver.api.findings import Finding
 from webhook_receiver.api.query import KNOWN_PARAMETERS, example
 from webhook_receiver.room import ThisRoom
@@ -35,14 +36,7 @@ router = APIRouter(prefix="/api/v1", tags=["status"])
             "redelivered_hints": 3,
             "expired_leases": 0,
             "seen_by_poll_alone": 1,
-            "paused": [
-                {
-                    "scope": "everything",
-                    "reason": "incident 42",
-                    "actor": "ada",
-                    "since": "2026-03-01T12:00:00+00:00",
-                }
-            ],
+            "paused": [EXAMPLE_PAUSE],
             "processes": [
                 {
                     "name": "worker@host:4711",
@@ -65,9 +59,11 @@ def show_health(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
     journal takes no write). A pause is no problem, and is told in `paused`.
     """
     found: Vitals | None = None
+    paused: list[dict[str, Any]] | None = None
     parts = {"journal": findings.of_journal(is_writable=room.journal.is_writable())}
     try:
         found = vitals.read(room.journal)
+        paused = commands.paused_scopes(room.journal)
     except JournalUnavailableError as error:
         parts["journal"] = Finding("failing", str(error))
     else:
@@ -89,7 +85,7 @@ def show_health(room: ThisRoom, _caller: ThisCaller) -> dict[str, Any]:
         "redelivered_hints": found.counters["redelivered_hints"] if found else None,
         "expired_leases": found.counters["expired_leases"] if found else None,
         "seen_by_poll_alone": sum(found.seen_by_poll.values()) if found else None,
-        "paused": commands.paused_scopes(room.journal) if found else None,
+        "paused": paused,
         "processes": [_process(found, each) for each in found.living_processes] if found else [],
     }
 

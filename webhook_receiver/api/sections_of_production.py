@@ -6,6 +6,7 @@ from typing import Any
 
 from steward.events import Event, EventType
 
+REQUESTS = (EventType.PROMOTION_REQUESTED, EventType.ROLLBACK_REQUESTED)
 Step = dict[str, Any]
 """A step of the chain as `explain` answers it: time, type, dispatches with attempts, effects."""
 
@@ -49,13 +50,10 @@ def _decision_behind(changed: Event, events: Sequence[Event]) -> Event | None:
 
 def _who_asked(decision: Event, events: Sequence[Event]) -> str | None:
     """The person whose request was carried out; None where automation decided."""
-    by_id = {event.id: event for event in events}
-    asked = by_id.get(decision.caused_by or "")
-    is_request = asked and asked.type in (
-        EventType.PROMOTION_REQUESTED,
-        EventType.ROLLBACK_REQUESTED,
-    )
-    return str(asked.data.get("actor") or "somebody") if asked and is_request else None
+    asked = next((event for event in events if event.id == decision.caused_by), None)
+    if asked is None or asked.type not in REQUESTS:
+        return None
+    return str(asked.data.get("actor") or "somebody")
 
 
 def undo(version: str, events: Sequence[Event]) -> list[str]:
