@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.servers import leave_nothing
+from tests.servers import serving_beside
 
 CHUNK = 65_536
 
@@ -96,17 +96,8 @@ class ChaosProxy:
         server = self._loop.run_until_complete(
             asyncio.start_server(self._accept, "127.0.0.1", 0, limit=CHUNK)
         )
-        self.port = server.sockets[0].getsockname()[1]
-        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        thread.start()
-        try:
+        with serving_beside(self._loop, server, self._transports) as self.port:
             yield self
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            thread.join(5)
-            self._cut()
-            self._loop.run_until_complete(leave_nothing(server, self._transports))
-            self._loop.close()
 
     # -- inside the loop --------------------------------------------------------------------------
 

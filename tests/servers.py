@@ -340,6 +340,17 @@ def serving_smtp(
         return Serving(handler, hostname="localhost", loop=loop, **options)
 
     server = loop.run_until_complete(loop.create_server(serve, "127.0.0.1", 0, ssl=implicit_tls))
+    with serving_beside(loop, server, transports) as port:
+        yield port
+
+
+@contextmanager
+def serving_beside(
+    loop: asyncio.AbstractEventLoop,
+    server: asyncio.Server,
+    transports: Iterable[asyncio.WriteTransport],
+) -> Iterator[int]:
+    """Run the loop of a server in a thread of its own; its port. Closed at the end, all of them."""
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

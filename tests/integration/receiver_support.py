@@ -4,9 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -20,6 +18,7 @@ from steward.ports import Hint
 from steward.settings import Settings
 from tests.deliveries import SECRET, signed
 from tests.servers import FORGETFUL, eventually
+from tests.unit.journal_support import migrated_journal
 from webhook_receiver.app import create_app, house_routing
 
 
@@ -68,17 +67,6 @@ def at_a_shell(
     return {"authorization": f"Bearer {secret}"}
 
 
-@cache
-def _migrated_journal() -> bytes:
-    """An empty journal: a migration takes as long as some tests of a receiver."""
-    with TemporaryDirectory() as directory:
-        settings = Settings(_env_file=None, data_dir=Path(directory))
-        journal = open_journal(settings, house_routing())
-        journal.checkpoint()
-        journal.close()
-        return (settings.data_dir / "steward.db").read_bytes()
-
-
 @contextmanager
 def receiver(data_dir: Path, **settings: Any) -> Iterator[Receiver]:
     """A receiver that runs until the block ends."""
@@ -86,7 +74,7 @@ def receiver(data_dir: Path, **settings: Any) -> Iterator[Receiver]:
     file = data_dir / "steward.db"
     if chosen.journal_url == f"sqlite:///{file}" and not file.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(_migrated_journal())
+        file.write_bytes(migrated_journal())
     running = Receiver(chosen, open_journal(chosen, house_routing())).start()
     try:
         yield running

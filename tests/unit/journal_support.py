@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,23 @@ LEASE_SECONDS = 60.0
 OCCURRED = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
 
 
+@cache
+def migrated_journal() -> bytes:
+    """The file of an empty journal: a migration takes as long as some tests."""
+    with tempfile.TemporaryDirectory(prefix="steward-") as directory:
+        file = Path(directory) / "template.db"
+        journal = Journal(open_engine(f"sqlite:///{file}"), ROUTING)
+        upgrade(journal)
+        journal.checkpoint()
+        journal.close()
+        return file.read_bytes()
+
+
 @pytest.fixture(scope="session")
 def migrated_journal_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty journal, migrated once and copied for every test."""
     file = tmp_path_factory.mktemp("journal") / "template.db"
-    journal = Journal(open_engine(f"sqlite:///{file}"), ROUTING)
-    upgrade(journal)
-    journal.checkpoint()
-    journal.close()
+    file.write_bytes(migrated_journal())
     return file
 
 

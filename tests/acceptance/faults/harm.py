@@ -59,13 +59,6 @@ class Harm:
         ]
         return self.random.choice(sorted(well)) if well else None
 
-    def restart_dead(self) -> None:
-        """What a supervisor does."""
-        for name, child in list(self.site.children.items()):
-            if not child.is_alive() and not self.suffers(name):
-                child.kill()  # what it left of its process group
-                self.site.start(name, wait=False)
-
     def end_due(self) -> None:
         """End what has lasted long enough."""
         now = time.monotonic()

@@ -223,10 +223,8 @@ def assert_verdicts_hold(site: Site, model: str) -> None:
     A promotion that was given up, though it had written, is replayed when another is Production.
     """
     wrote = site.witness.of(model, "stage", "Production")
-    replayed, was_rolled_back = (
-        _given_up(site, model, "promote"),
-        _given_up(site, model, "rollback"),
-    )
+    replayed = _given_up(site, model, "promote")
+    was_rolled_back = bool(_given_up(site, model, "rollback"))
     for version in {v for v in wrote if v != wrote[-1]}:
         came = [at for at, each in enumerate(wrote[:-1]) if each == version]
         was_left = int(wrote[came[-1] + 1]) < int(version)

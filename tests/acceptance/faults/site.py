@@ -129,11 +129,11 @@ class Site:
         with beside(supervise):
             yield
 
-    def restart_ended(self) -> None:
-        """What a supervisor does."""
+    def restart_ended(self, *, is_left: Callable[[str], bool] = lambda _: False) -> None:
+        """What a supervisor does; ``is_left`` says which roles it leaves as they are."""
         for name, child in list(self.children.items()):
-            if not child.is_alive():
-                child.kill()  # closes its log
+            if not child.is_alive() and not is_left(name):
+                child.kill()  # what it left of its process group, and its log
                 self.start(name, wait=False)
 
     @contextmanager

@@ -115,7 +115,7 @@ def _inflict(harm: Harm, summary: Summary, seconds: float) -> None:
     next_at = time.monotonic()
     while (now := time.monotonic()) < ends_at:
         harm.end_due()
-        harm.restart_dead()
+        harm.site.restart_ended(is_left=harm.suffers)
         if now >= next_at:
             kind = harm.random.choice(sorted(FAULTS))
             if harm.inflict(kind):
